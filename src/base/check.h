@@ -34,7 +34,7 @@ template <typename... Args>
 
 // Asserts something that only a bug of ours can break; kept in release builds.
 // BW_CHECK(condition) or BW_CHECK(condition, "format {}", values...).
-#define BW_CHECK(condition, ...)                                                    \
-  (static_cast<bool>(condition)                                                     \
-       ? static_cast<void>(0)                                                       \
+#define BW_CHECK(condition, ...) \
+  (static_cast<bool>(condition)  \
+       ? static_cast<void>(0)    \
        : ::batchwise::fail_check(__FILE__, __LINE__, #condition, ::fmt::format("" __VA_ARGS__)))

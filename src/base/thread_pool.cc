@@ -58,7 +58,7 @@ ThreadPool::~ThreadPool() {
 }
 
 void ThreadPool::work(Worker& worker, int part) {
-  for (std::uint32_t epoch = 0;; ) {
+  for (std::uint32_t epoch = 0;;) {
     wait_while_equal(worker.epoch, epoch);
     ++epoch;
     if (stop_) return;

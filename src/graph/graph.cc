@@ -37,7 +37,7 @@ ValueId Graph::add_state(std::string name_, TensorType type, std::optional<Tenso
 }
 
 NodeId Graph::add_node(Node node, int num_outputs) {
-  const NodeId id(nodes.size());
+  const auto id = NodeId(nodes.size());
   if (node.name.empty()) node.name = fmt::format("{}_{}", node.op, nodes.size());
   for (int i = 0; i < num_outputs; ++i) {
     node.outputs.push_back(
