@@ -114,6 +114,7 @@ std::string carry_batch(Graph& graph) {
 }
 
 bool node_has_effect(const Node& node) {
+  if (node.has_effect) return true;
   const OpDef* row = find_op(node.op);
   return row != nullptr && row->has_effect;
 }
