@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Compiler settings, dependencies and the two functions that every folder is built with.
+# Compiler settings, dependencies and the function that every folder is built with.
 include(GNUInstallDirs)
 
 set(CMAKE_CXX_STANDARD 20)
@@ -15,6 +15,8 @@ if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release)
 endif()
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
+# Debug serves the sanitizers: asserts on, fast enough for every test.
+set(CMAKE_CXX_FLAGS_DEBUG "-O1 -g1 -D_GLIBCXX_ASSERTIONS")
 
 option(BATCHWISE_TESTS "build the tests" ON)
 option(BATCHWISE_FUZZ "build the fuzz targets (clang)" OFF)
@@ -41,7 +43,7 @@ if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
 endif()
 if(BATCHWISE_SANITIZE)
   target_compile_options(bw_flags INTERFACE -fsanitize=${BATCHWISE_SANITIZE}
-                                            -fno-omit-frame-pointer -g1)
+                                            -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(bw_flags INTERFACE -fsanitize=${BATCHWISE_SANITIZE})
 endif()
 
@@ -61,22 +63,8 @@ function(bw_folder name)
     add_library(bw_${name} INTERFACE)
     target_link_libraries(bw_${name} INTERFACE bw_flags ${arg_LIBRARIES})
   endif()
+  set_property(GLOBAL APPEND PROPERTY BATCHWISE_FOLDERS bw_${name})
   if(tests AND BATCHWISE_TESTS)
     bw_test(${name}_test SOURCES ${tests} LIBRARIES bw_${name} ${arg_TEST_LIBRARIES})
   endif()
 endfunction()
-
-# bw_test(NAME SOURCES ... [LIBRARIES ...]): a GoogleTest program, each of its tests known to ctest.
-function(bw_test name)
-  cmake_parse_arguments(arg "" "" "SOURCES;LIBRARIES" ${ARGN})
-  add_executable(${name} ${arg_SOURCES})
-  target_link_libraries(${name} PRIVATE ${arg_LIBRARIES} bw_flags GTest::gmock GTest::gtest_main)
-  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
-                       PROPERTIES TIMEOUT 600)
-endfunction()
-
-if(BATCHWISE_TESTS)
-  enable_testing()
-  find_package(GTest REQUIRED)
-  include(GoogleTest)
-endif()

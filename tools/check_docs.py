@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Holds the documents to the code: the layer list in ARCHITECTURE.md, the licence line of each file,
+no path of somebody's machine, links that lead somewhere, and sizes (a warning list).
+With --run BUILD it runs the README's commands with BUILD's programs, in a folder of their own.
+Usage: tools/check_docs.py [--run BUILD]"""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+from source_files import ROOT, repository_files
+
+# The README's two commands set a machine up and build; CI runs what they do in its stages.
+NOT_RUN = ("./dev demo", "./dev test", "git clone", "cd ")
+SPDX = "SPDX-License-Identifier: Apache-2.0"
+# Formats without comments, texts of others, and prose.
+WITHOUT_SPDX = {".md", ".json", ".gz", ".png", ".svg", ".npy", ".npz", ".onnx", ".pb", ".jpg", ".bin"}
+NAMES_WITHOUT_SPDX = {"LICENSE", "NOTICE", ".gitignore", ".clang-format", "tidy_base"}
+FOLDERS_WITHOUT_SPDX = ("data/", "fuzz/corpus/", "tests/golden/")
+ABSOLUTE_PATH = re.compile(r"(?<![\w.$}/-])/(home|root|work|Users|workspace|mnt)/[\w.-]+")
+MAX_LINES = {".h": 150, ".cc": 500, ".py": 500, ".js": 500, ".html": 500}
+
+
+def shell_commands(text):
+    """The lines of the README's sh blocks, continued lines joined."""
+    commands = []
+    for block in re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            line = line.strip()
+            if line and not line.startswith("#"):
+                commands.append(line)
+    return commands
+
+
+def layer_faults(layers_text, architecture_text):
+    lines = [line for line in layers_text.splitlines() if line and not line.startswith("#")]
+    if "```\n" + "\n".join(lines) + "\n```" in architecture_text:
+        return []
+    return ["ARCHITECTURE.md: its list of layers is not that of src/layers.txt"]
+
+
+def text_faults(path, text):
+    faults = []
+    needs_spdx = (path.suffix not in WITHOUT_SPDX and path.name not in NAMES_WITHOUT_SPDX
+                  and not str(path).startswith(FOLDERS_WITHOUT_SPDX))
+    if needs_spdx and SPDX not in "\n".join(text.splitlines()[:3]):
+        faults.append(f"{path}:1: no line '{SPDX}'")
+    for number, line in enumerate(text.splitlines(), 1):
+        if ABSOLUTE_PATH.search(line) and path.name != "check_docs_test.py":
+            faults.append(f"{path}:{number}: a path of one machine: {line.strip()[:80]}")
+    return faults
+
+
+def link_faults(path, text, root):
+    faults = []
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+        if "://" not in target and not (root / path.parent / target).exists():
+            faults.append(f"{path}: link to {target}, which is not there")
+    return faults
+
+
+def readme_faults(text):
+    commands = shell_commands(text)
+    faults = [f"README.md: '{needed}' is missing" for needed in NOT_RUN[:2]
+              if needed not in commands]
+    for command in commands:
+        if "../shared" in command or "http://" in command or "https://" in command:
+            if not command.startswith("git clone"):
+                faults.append(f"README.md: '{command}' needs more than the repository")
+    return faults
+
+
+def check(root):
+    faults = layer_faults((root / "src/layers.txt").read_text(),
+                          (root / "ARCHITECTURE.md").read_text())
+    faults += readme_faults((root / "README.md").read_text())
+    warnings = []
+    for path in repository_files(root):
+        try:
+            text = (root / path).read_text()
+        except UnicodeDecodeError:
+            continue
+        faults += text_faults(path, text)
+        if path.suffix == ".md":
+            faults += link_faults(path, text, root)
+        num_lines = text.count("\n")
+        if num_lines > MAX_LINES.get(path.suffix, num_lines):
+            warnings.append(f"{path}: {num_lines} lines, more than {MAX_LINES[path.suffix]}")
+    return faults, warnings
+
+
+def run_readme(root, build):
+    """Runs the README's commands in a folder that looks like the repository, outputs kept out."""
+    commands = [command for command in shell_commands((root / "README.md").read_text())
+                if not command.startswith(NOT_RUN)]
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in ("data", "examples", "include"):
+            os.symlink(root / name, pathlib.Path(scratch) / name)
+        os.symlink(pathlib.Path(build).resolve(), pathlib.Path(scratch) / "build")
+        for command in commands:
+            print(f"$ {command}", flush=True)
+            status = subprocess.run(["sh", "-c", command], cwd=scratch, check=False).returncode
+            if status != 0:
+                print(f"README.md: exit status {status}: {command}")
+                return 1
+    print(f"{len(commands)} commands of README.md ran")
+    return 0
+
+
+def main():
+    if len(sys.argv) == 3 and sys.argv[1] == "--run":
+        return run_readme(ROOT, sys.argv[2])
+    faults, warnings = check(ROOT)
+    for warning in warnings:
+        print(f"warning: {warning}")
+    for fault in faults:
+        print(fault)
+    print(f"docs: {len(faults)} faults, {len(warnings)} warnings")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
