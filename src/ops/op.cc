@@ -26,13 +26,6 @@ int NodeView::axis(const std::string& attribute, std::int64_t fallback, int rank
   return static_cast<int>(axis < 0 ? axis + rank : axis);
 }
 
-const OpDef* find_op(std::string_view name) {
-  for (const OpDef* row : all_ops()) {
-    if (row->name == name) return row;
-  }
-  return nullptr;
-}
-
 const OpDef& op_row(std::string_view name) {
   const OpDef* row = find_op(name);
   if (row == nullptr) fail_input(name, "this op is not supported");
