@@ -39,9 +39,12 @@ void cap_isa(Isa highest) {
 
 std::string_view isa_name(Isa isa) {
   switch (isa) {
-    case Isa::kSse4: return "sse4";
-    case Isa::kAvx2: return "avx2";
-    case Isa::kAvx512: return "avx512";
+    case Isa::kSse4:
+      return "sse4";
+    case Isa::kAvx2:
+      return "avx2";
+    case Isa::kAvx512:
+      return "avx512";
   }
   return "";
 }

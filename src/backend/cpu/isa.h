@@ -14,8 +14,8 @@ Isa detect_isa();
 // What kernels use now: the best that the machine and the cap allow.
 Isa current_isa();
 
-// Lets kernels use `highest` at most, from the next call on; a later call may raise it again. Not to
-// be called while kernels run in another thread.
+// Lets kernels use `highest` at most, from the next call on; a later call may raise it again. Not
+// to be called while kernels run in another thread.
 void cap_isa(Isa highest);
 
 std::string_view isa_name(Isa isa);  // "sse4", "avx2", "avx512"

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+// The weight gradient: tiles of dW, one chain over the samples for each element.
+#if defined(BATCHWISE_BACKEND_CPU_DENSE_GRADIENT_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef BATCHWISE_BACKEND_CPU_DENSE_GRADIENT_INL_H_
+#undef BATCHWISE_BACKEND_CPU_DENSE_GRADIENT_INL_H_
+#else
+#define BATCHWISE_BACKEND_CPU_DENSE_GRADIENT_INL_H_
+#endif
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+#include "backend/cpu/dense_gradient_layout.h"
+#include "backend/cpu/dense_tile-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace batchwise::cpu::HWY_NAMESPACE {
+
+// Strips of X are as tall as the tiles of dW: 12 x 2 or 6 x 2 vectors.
+template <class D>
+inline constexpr int kStripRows = kLanes<D> == 16 ? 12 : 6;
+template <class D>
+inline constexpr int kGradientVectors = 2;
+
+template <class D, int kRows, int kVectors>
+constexpr TileFunction gradient_function() {
+  if constexpr (kRows == 0) {
+    return nullptr;
+  } else {
+    return &gradient_tile<Rows::kBeside, D, kRows, kVectors>;
+  }
+}
+
+template <class D, int kVectors, int... kRows>
+constexpr std::array<TileFunction, sizeof...(kRows)> make_gradient_table(
+    std::integer_sequence<int, kRows...>) {
+  return {gradient_function<D, kRows, kVectors>()...};
+}
+
+template <class D, int kVectors>
+inline constexpr auto kGradientTable =
+    make_gradient_table<D, kVectors>(std::make_integer_sequence<int, kStripRows<D> + 1>());
+
+// A few samples: dW is read and written once, straight from X and dY; the speed is that of memory.
+template <int kSamples, class D>
+HWY_NOINLINE void add_few_samples(D d, const WeightGradientJob& job, std::int64_t row,
+                                  std::int64_t row_end) {
+  constexpr std::int64_t kLane = kLanes<D>;
+  for (; row < row_end; ++row) {
+    hn::Vec<D> x[kSamples];
+    for (int s = 0; s < kSamples; ++s) x[s] = hn::Set(d, job.x[s * job.x_stride + row]);
+    float* dw = job.dw + row * job.dw_stride;
+    std::int64_t column = 0;
+    for (; column + kLane <= job.n; column += kLane) {
+      auto sum = job.accumulate ? hn::LoadU(d, dw + column) : hn::Zero(d);
+      for (int s = 0; s < kSamples; ++s) {
+        multiply_add(sum, x[s], hn::LoadU(d, job.dy + s * job.dy_stride + column));
+      }
+      hn::StoreU(sum, d, dw + column);
+    }
+    const std::int64_t rest = job.n - column;
+    if (rest == 0) continue;
+    auto sum = job.accumulate ? load_first(d, dw + column, rest) : hn::Zero(d);
+    for (int s = 0; s < kSamples; ++s) {
+      multiply_add(sum, x[s], load_first(d, job.dy + s * job.dy_stride + column, rest));
+    }
+    store_first(d, sum, dw + column, rest);
+  }
+}
+
+// Panels of dY, [panel][sample][16], padded with zeros.
+inline void pack_dy(const WeightGradientJob& job, std::int64_t sample, std::int64_t samples,
+                    std::int64_t column, std::int64_t column_end, float* packed) {
+  for (; column < column_end; column += kPanelColumns) {
+    const std::int64_t columns = std::min(kPanelColumns, job.n - column);
+    const float* from = job.dy + sample * job.dy_stride + column;
+    float* to = packed + column * samples;
+    for (std::int64_t s = 0; s < samples; ++s, from += job.dy_stride, to += kPanelColumns) {
+      if (columns == kPanelColumns) {
+        std::memcpy(to, from, kPanelColumns * sizeof(float));
+      } else {
+        for (std::int64_t i = 0; i < kPanelColumns; ++i) to[i] = i < columns ? from[i] : 0.0f;
+      }
+    }
+  }
+}
+
+// Strips of X, [strip][sample][rows of the strip].
+template <class D>
+void pack_x(const WeightGradientJob& job, std::int64_t sample, std::int64_t samples,
+            std::int64_t row, std::int64_t row_end, float* packed) {
+  while (row < row_end) {
+    const std::int64_t rows = std::min<std::int64_t>(kStripRows<D>, row_end - row);
+    const float* from = job.x + sample * job.x_stride + row;
+    for (std::int64_t s = 0; s < samples; ++s, from += job.x_stride, packed += rows) {
+      if (rows == kStripRows<D>) {
+        std::memcpy(packed, from, kStripRows<D> * sizeof(float));
+      } else {
+        for (std::int64_t i = 0; i < rows; ++i) packed[i] = from[i];
+      }
+    }
+    row += rows;
+  }
+}
+
+template <class D>
+class GradientBlock {
+ public:
+  GradientBlock(const WeightGradientJob& job, std::int64_t sample, std::int64_t samples,
+                const float* packed_dy)
+      : job_(job), sample_(sample), samples_(samples), packed_dy_(packed_dy) {}
+
+  // Rows [row, row_end) of dW, a block of strips at a time.
+  void run(std::int64_t row, std::int64_t row_end, float* strips) const {
+    while (row < row_end) {
+      const std::int64_t end = std::min(row + kGradientRowBlock, row_end);
+      pack_x<D>(job_, sample_, samples_, row, end, strips);
+      // As many panels as stay in the second cache pass under all strips of the block.
+      const std::int64_t floats = 48 * 1024;
+      const std::int64_t columns =
+          std::max<std::int64_t>(floats / samples_ / kTileColumns, 1) * kTileColumns;
+      for (std::int64_t column = 0; column < job_.n; column += columns) {
+        run_columns(row, end, column, std::min(column + columns, job_.n), strips);
+      }
+      row = end;
+    }
+  }
+
+ private:
+  static constexpr std::int64_t kTileColumns =
+      std::max<std::int64_t>(kGradientVectors<D> * kLanes<D>, kPanelColumns);
+
+  void run_columns(std::int64_t row, std::int64_t row_end, std::int64_t column,
+                   std::int64_t column_end, const float* strip) const {
+    while (row < row_end) {
+      const std::int64_t rows = std::min<std::int64_t>(kStripRows<D>, row_end - row);
+      for (std::int64_t at = column; at < column_end;) {
+        const int vectors = column_end - at > kLanes<D> ? 2 : 1;
+        call(row, rows, at, vectors, strip);
+        at += vectors * kLanes<D>;
+      }
+      strip += rows * samples_;
+      row += rows;
+    }
+  }
+
+  void call(std::int64_t row, std::int64_t rows, std::int64_t column, int vectors,
+            const float* strip) const {
+    Tile tile{};
+    tile.k = samples_;
+    tile.a = strip;
+    tile.a_stride = rows;
+    tile.panel_stride = samples_ * kPanelColumns;
+    tile.b = packed_dy_ + column / kPanelColumns * tile.panel_stride + column % kPanelColumns;
+    tile.c = job_.dw + row * job_.dw_stride + column;
+    tile.c_stride = job_.dw_stride;
+    tile.columns = job_.n - column;
+    tile.accumulate = job_.accumulate || sample_ > 0;
+    // The tile that comes two panels later: reading dW from memory is what this loop waits for.
+    for (std::int64_t r = 0; r < rows; ++r) {
+      for (std::int64_t i = 0; i < vectors * kLanes<D>; i += kPanelColumns) {
+        __builtin_prefetch(tile.c + r * tile.c_stride + 2 * kTileColumns + i, 1, 3);
+      }
+    }
+    const auto& table = vectors == 2 ? kGradientTable<D, 2> : kGradientTable<D, 1>;
+    table[static_cast<std::size_t>(rows)](tile);
+  }
+
+  const WeightGradientJob& job_;
+  const std::int64_t sample_, samples_;
+  const float* packed_dy_;
+};
+
+template <class D>
+void add_few_samples_by_count(const WeightGradientJob& job, std::int64_t row,
+                              std::int64_t row_end) {
+  const D d;
+  switch (job.m) {
+    case 0:
+      for (; row < row_end && !job.accumulate; ++row) {
+        std::fill_n(job.dw + row * job.dw_stride, job.n, 0.0f);
+      }
+      return;
+    case 1:
+      return add_few_samples<1>(d, job, row, row_end);
+    case 2:
+      return add_few_samples<2>(d, job, row, row_end);
+    default:
+      return add_few_samples<3>(d, job, row, row_end);
+  }
+}
+
+// Threads split the rows of dW; panels of dY are packed once for all of them.
+template <class D>
+void weight_gradient_with(const WeightGradientJob& job, ThreadPool& pool, float* scratch) {
+  const int threads = pool.threads();
+  if (job.m <= kFewSamples) {
+    return pool.run([&](int part) {
+      const PartRange rows = part_range(job.k, part, threads);
+      add_few_samples_by_count<D>(job, rows.begin, rows.end);
+    });
+  }
+  const GradientLayout layout(job.m, job.n);
+  for (std::int64_t sample = 0; sample < job.m; sample += layout.block_samples) {
+    const std::int64_t samples = std::min(layout.block_samples, job.m - sample);
+    pool.run([&](int part) {
+      const PartRange columns = part_range(job.n, part, threads, kPanelColumns);
+      pack_dy(job, sample, samples, columns.begin, columns.end, scratch);
+    });
+    pool.run([&](int part) {
+      const PartRange rows = part_range(job.k, part, threads, kStripRows<D>);
+      float* strips = scratch + layout.panel_floats + part * layout.strip_floats;
+      GradientBlock<D>(job, sample, samples, scratch).run(rows.begin, rows.end, strips);
+    });
+  }
+}
+
+template <class D>
+HWY_NOINLINE void bias_gradient_range(D d, const BiasGradientJob& job, std::int64_t column,
+                                      std::int64_t column_end) {
+  for (; column < column_end; column += kLanes<D>) {
+    const std::int64_t count = std::min<std::int64_t>(kLanes<D>, column_end - column);
+    auto sum = job.accumulate ? load_first(d, job.db + column, count) : hn::Zero(d);
+    for (std::int64_t m = 0; m < job.m; ++m) {
+      const float* dy = job.dy + m * job.dy_stride + column;
+      sum = hn::Add(sum, count == kLanes<D> ? hn::LoadU(d, dy) : load_first(d, dy, count));
+    }
+    store_first(d, sum, job.db + column, count);
+  }
+}
+
+template <class D>
+void bias_gradient_with(const BiasGradientJob& job, ThreadPool& pool) {
+  if (job.m * job.n < 16 * 1024 || pool.threads() == 1) {
+    return bias_gradient_range(D(), job, 0, job.n);
+  }
+  pool.run([&](int part) {
+    const PartRange columns = part_range(job.n, part, pool.threads(), kPanelColumns);
+    bias_gradient_range(D(), job, columns.begin, columns.end);
+  });
+}
+
+}  // namespace batchwise::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // BATCHWISE_BACKEND_CPU_DENSE_GRADIENT_INL_H_

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+// The micro-kernels: a tile of rows x vectors of C, one accumulator an element.
+#if defined(BATCHWISE_BACKEND_CPU_DENSE_TILE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef BATCHWISE_BACKEND_CPU_DENSE_TILE_INL_H_
+#undef BATCHWISE_BACKEND_CPU_DENSE_TILE_INL_H_
+#else
+#define BATCHWISE_BACKEND_CPU_DENSE_TILE_INL_H_
+#endif
+
+#include <algorithm>
+#include <cstdint>
+
+#include "backend/cpu/dense.h"
+#include "backend/cpu/fma-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace batchwise::cpu::HWY_NAMESPACE {
+
+// How the rows of a tile lie in A.
+enum class Rows {
+  kApart,   // element (r, k) at a[r * a_stride + k]
+  kBeside,  // element (r, k) at a[k * a_stride + r]
+};
+
+// One call of a micro-kernel. Pointers are at the tile's first row and column.
+struct Tile {
+  std::int64_t k;
+  const float* a;
+  std::int64_t a_stride;
+  const float* b;             // aligned; row k at b + k * kPanelColumns
+  std::int64_t panel_stride;  // from one panel of B to the next
+  float* c;
+  std::int64_t c_stride;
+  std::int64_t columns;  // those that exist; the tile may be wider
+  Epilogue epilogue;
+  bool accumulate;  // of a gradient: the chain goes on from C
+};
+
+template <class D>
+inline constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
+template <class D>
+inline constexpr int kVectorsPerPanel = static_cast<int>(kPanelColumns) / kLanes<D>;
+template <class D, int kVectors>
+inline constexpr int kPanels = (kVectors + kVectorsPerPanel<D> - 1) / kVectorsPerPanel<D>;
+
+// Panel rows that the weights are prefetched ahead, where that is asked for.
+inline constexpr std::int64_t kPrefetchRows = 64;
+
+// The places that a tile reads: one base for every three rows of A, because a base each would not
+// fit the registers and the row between is reached by an index (base, base + stride, base + 2
+// stride).
+template <class D, int kRows, int kVectors>
+struct Cursor {
+  static constexpr int kBases = (kRows + 2) / 3;
+  const float* a[kBases];
+  std::int64_t a_stride;
+  const float* b[kPanels<D, kVectors>];
+};
+
+template <class D, int kRows, int kVectors>
+HWY_INLINE Cursor<D, kRows, kVectors> start_cursor(const Tile& tile, Rows rows) {
+  Cursor<D, kRows, kVectors> cursor;
+  cursor.a_stride = tile.a_stride;
+  for (int i = 0; i < cursor.kBases; ++i) {
+    cursor.a[i] = tile.a + (rows == Rows::kApart ? 3 * i * tile.a_stride : 0);
+  }
+  for (int i = 0; i < kPanels<D, kVectors>; ++i) cursor.b[i] = tile.b + i * tile.panel_stride;
+  return cursor;
+}
+
+template <Rows kLayout, class D, int kRows, int kVectors>
+HWY_INLINE hn::Vec<D> broadcast_a(D d, const Cursor<D, kRows, kVectors>& cursor, int row, int k) {
+  if (kLayout == Rows::kBeside) return hn::Set(d, cursor.a[0][k * cursor.a_stride + row]);
+  return hn::Set(d, cursor.a[row / 3][row % 3 * cursor.a_stride + k]);
+}
+
+template <class D, int kRows, int kVectors>
+HWY_INLINE hn::Vec<D> load_b(D d, const Cursor<D, kRows, kVectors>& cursor, int vector, int k) {
+  constexpr int kPerPanel = kVectorsPerPanel<D>;
+  return hn::Load(
+      d, cursor.b[vector / kPerPanel] + k * kPanelColumns + vector % kPerPanel * kLanes<D>);
+}
+
+// Adds the terms of the k-th step after the cursor.
+template <Rows kLayout, bool kPrefetch, class D, int kRows, int kVectors>
+HWY_INLINE void add_terms(D d, const Cursor<D, kRows, kVectors>& cursor, int k,
+                          hn::Vec<D> (&sums)[kRows][kVectors]) {
+  if (kPrefetch) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kPanels<D, kVectors>; ++i) {
+      __builtin_prefetch(cursor.b[i] + (k + kPrefetchRows) * kPanelColumns, 0, 3);
+    }
+  }
+  if constexpr (kRows >= kVectors) {
+    hn::Vec<D> b[kVectors];
+#pragma GCC unroll 16
+    for (int v = 0; v < kVectors; ++v) {
+      b[v] = load_b(d, cursor, v, k);
+      keep_in_register(b[v]);
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+      auto a = broadcast_a<kLayout>(d, cursor, r, k);
+      keep_in_register(a);
+#pragma GCC unroll 16
+      for (int v = 0; v < kVectors; ++v) multiply_add(sums[r][v], a, b[v]);
+    }
+  } else {
+    hn::Vec<D> a[kRows];
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+      a[r] = broadcast_a<kLayout>(d, cursor, r, k);
+      keep_in_register(a[r]);
+    }
+#pragma GCC unroll 16
+    for (int v = 0; v < kVectors; ++v) {
+      auto b = load_b(d, cursor, v, k);
+      if (kRows > 1) keep_in_register(b);
+#pragma GCC unroll 16
+      for (int r = 0; r < kRows; ++r) multiply_add(sums[r][v], a[r], b);
+    }
+  }
+}
+
+template <Rows kLayout, class D, int kRows, int kVectors>
+HWY_INLINE void advance(Cursor<D, kRows, kVectors>& cursor, int steps) {
+  if (kLayout == Rows::kBeside) {
+    cursor.a[0] += steps * cursor.a_stride;
+  } else {
+#pragma GCC unroll 8
+    for (int i = 0; i < cursor.kBases; ++i) {
+      cursor.a[i] += steps;
+#if HWY_ARCH_X86_64
+      // Or the compiler would turn bases and indices back into a pointer for every row.
+      if (kRows > 3) asm volatile("" : "+r"(cursor.a[i]));
+#endif
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < kPanels<D, kVectors>; ++i) cursor.b[i] += steps * kPanelColumns;
+}
+
+// One chain of `terms` fused multiply-adds for each element of the tile.
+template <Rows kLayout, bool kPrefetch, class D, int kRows, int kVectors>
+HWY_INLINE void add_chain(D d, std::int64_t terms, Cursor<D, kRows, kVectors>& cursor,
+                          hn::Vec<D> (&sums)[kRows][kVectors]) {
+#ifdef __clang__
+  constexpr int kUnroll = 4;
+#else
+  constexpr int kUnroll = kVectors <= 2 ? 4 : 1;  // g++ 12 spills what it unrolls further
+#endif
+  std::int64_t i = 0;
+  for (; i + kUnroll <= terms; i += kUnroll) {
+#pragma GCC unroll 4
+    for (int u = 0; u < kUnroll; ++u) add_terms<kLayout, kPrefetch>(d, cursor, u, sums);
+    advance<kLayout>(cursor, kUnroll);
+  }
+  for (; i < terms; ++i) {
+    add_terms<kLayout, kPrefetch>(d, cursor, 0, sums);
+    advance<kLayout>(cursor, 1);
+  }
+}
+
+// Applies the epilogue to sums [rows][row_floats] and stores the columns that exist.
+template <Activation kActivation, class D>
+void finish_rows(D d, const float* sums, int rows, int row_floats, const Tile& tile) {
+  const Epilogue& epilogue = tile.epilogue;
+  for (int column = 0; column < row_floats; column += kLanes<D>) {
+    const std::int64_t count = std::min<std::int64_t>(tile.columns - column, kLanes<D>);
+    if (count <= 0) break;
+    const bool whole = count == kLanes<D>;
+    auto load = [&](const float* from)
+                    HWY_ATTR { return whole ? hn::LoadU(d, from) : load_first(d, from, count); };
+    const auto bias = epilogue.bias != nullptr ? load(epilogue.bias + column) : hn::Zero(d);
+    for (int r = 0; r < rows; ++r) {
+      auto x = hn::LoadU(d, sums + r * row_floats + column);
+      if (epilogue.bias != nullptr) x = hn::Add(x, bias);
+      if (epilogue.residual != nullptr) {
+        x = hn::Add(x, load(epilogue.residual + r * epilogue.residual_stride + column));
+      }
+      x = activate<kActivation>(d, x, epilogue);
+      float* to = tile.c + r * tile.c_stride + column;
+      whole ? hn::StoreU(x, d, to) : store_first(d, x, to, count);
+    }
+  }
+}
+
+template <class D>
+HWY_NOINLINE void finish_tile(D d, const float* sums, int rows, int row_floats, const Tile& tile) {
+  switch (tile.epilogue.activation) {
+    case Activation::kNone:
+      return finish_rows<Activation::kNone>(d, sums, rows, row_floats, tile);
+    case Activation::kRelu:
+      return finish_rows<Activation::kRelu>(d, sums, rows, row_floats, tile);
+    case Activation::kLeakyRelu:
+      return finish_rows<Activation::kLeakyRelu>(d, sums, rows, row_floats, tile);
+    case Activation::kClip:
+      return finish_rows<Activation::kClip>(d, sums, rows, row_floats, tile);
+  }
+}
+
+// The forward micro-kernel. Sums of blocks are kept on the stack: that is a load, an addition and
+// a store for every 256 multiply-adds.
+template <Rows kLayout, bool kPrefetch, class D, int kRows, int kVectors>
+HWY_NOINLINE void forward_tile(const Tile& tile) {
+  const D d;
+  constexpr int kRowFloats = kVectors * kLanes<D>;
+  alignas(64) float totals[kRows * kRowFloats];
+  auto cursor = start_cursor<D, kRows, kVectors>(tile, kLayout);
+  if (kRows > 3) {
+    for (int r = 0; r < kRows; ++r) __builtin_prefetch(tile.c + r * tile.c_stride, 1, 3);
+  }
+  std::int64_t done = 0;
+  do {
+    const std::int64_t terms = std::min(tile.k - done, kSumBlock);
+    hn::Vec<D> sums[kRows][kVectors];
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 16
+      for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::Zero(d);
+    }
+    add_chain<kLayout, kPrefetch>(d, terms, cursor, sums);
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 16
+      for (int v = 0; v < kVectors; ++v) {
+        float* total = totals + r * kRowFloats + v * kLanes<D>;
+        if (done != 0) sums[r][v] = hn::Add(hn::Load(d, total), sums[r][v]);
+        hn::Store(sums[r][v], d, total);
+      }
+    }
+    done += terms;
+  } while (done < tile.k);
+  finish_tile(d, totals, kRows, kRowFloats, tile);
+}
+
+// The micro-kernel of the weight gradient: one chain that goes on from C.
+template <Rows kLayout, class D, int kRows, int kVectors>
+HWY_NOINLINE void gradient_tile(const Tile& tile) {
+  const D d;
+  auto cursor = start_cursor<D, kRows, kVectors>(tile, kLayout);
+  const bool whole = tile.columns >= kVectors * kLanes<D>;
+  auto count = [&](int v) HWY_ATTR {
+    return std::clamp<std::int64_t>(tile.columns - v * kLanes<D>, 0, kLanes<D>);
+  };
+  hn::Vec<D> sums[kRows][kVectors];
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 16
+    for (int v = 0; v < kVectors; ++v) {
+      const float* from = tile.c + r * tile.c_stride + v * kLanes<D>;
+      sums[r][v] = !tile.accumulate ? hn::Zero(d)
+                   : whole          ? hn::LoadU(d, from)
+                                    : load_first(d, from, count(v));
+    }
+  }
+  add_chain<kLayout, false>(d, tile.k, cursor, sums);
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 16
+    for (int v = 0; v < kVectors; ++v) {
+      float* to = tile.c + r * tile.c_stride + v * kLanes<D>;
+      whole ? hn::StoreU(sums[r][v], d, to) : store_first(d, sums[r][v], to, count(v));
+    }
+  }
+}
+
+using TileFunction = void (*)(const Tile&);
+
+}  // namespace batchwise::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // BATCHWISE_BACKEND_CPU_DENSE_TILE_INL_H_
