@@ -75,8 +75,9 @@ struct KernelDef {
   std::unique_ptr<Kernel> (*prepare)(const KernelRequest&) = nullptr;
   LayoutSupport layout = LayoutSupport::kRowMajor;
   std::uint32_t activation_inputs = ~0u;  // of kChannelsLast: bit i, input i follows the layout
-  // The form in which the kernel wants input i: attributes of a Pack node ("floats": its size, and
-  // what the backend's own Pack kernel understands), or nothing for the value as it is.
+  // The form in which the kernel wants input i, a constant or a state: attributes that the
+  // backend's pack() understands, among them "floats", its size; or nothing for the value as it is.
+  // The kernel then finds the packed form in KernelCall::inputs[i]. A computed input comes as it is.
   std::optional<Attributes> (*packing)(const KernelRequest&, int input) = nullptr;
   // Does the kernel apply this epilogue? Null: none.
   bool (*takes_epilogue)(const KernelRequest&, const Epilogue&) = nullptr;
@@ -86,6 +87,9 @@ struct KernelDef {
 struct Backend {
   std::string_view name;
   std::span<const KernelDef* const> kernels;
+  // Writes the packed form of a dense row-major tensor. Null: no kernel packs.
+  void (*pack)(const Attributes& packing, const TensorType& type, const void* source, float* packed,
+               ThreadPool& pool) = nullptr;
 };
 
 }  // namespace batchwise

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/backends.h"
+
+#include <array>
+
+#include "backend/cpu/backend.h"
+#include "backend/reference/reference.h"
+#include "base/check.h"
+
+namespace batchwise {
+
+std::span<const Backend* const> backends(BackendChoice choice) {
+  static const std::array<const Backend*, 2> all{&cpu::cpu_backend(),
+                                                 &reference::reference_backend()};
+  const std::span<const Backend* const> both(all);
+  return choice == BackendChoice::kFast ? both : both.subspan(1);
+}
+
+KernelChoice choose_kernel(const KernelRequest& request, BackendChoice choice) {
+  std::string refusals;
+  for (const Backend* backend : backends(choice)) {
+    for (const KernelDef* kernel : backend->kernels) {
+      if (kernel->op != request.node().op) continue;
+      const auto refusal = kernel->refuse ? kernel->refuse(request) : std::nullopt;
+      if (!refusal) {
+        return {backend, kernel, refusals.empty() ? "first of its table" : refusals};
+      }
+      refusals += fmt::format("{}{}: {}", refusals.empty() ? "" : "; ", kernel->name, *refusal);
+    }
+  }
+  fail_input(request.where(), "no kernel takes this node{}{}", refusals.empty() ? "" : ": ",
+             refusals);
+}
+
+}  // namespace batchwise

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <span>
+#include <string>
+#include <vector>
+
+#include "backend/kernel.h"
+
+namespace batchwise {
+
+// Which backends may be used, best first. The one place that names concrete ones.
+enum class BackendChoice : std::uint8_t { kFast, kReferenceOnly };
+std::span<const Backend* const> backends(BackendChoice choice);
+
+struct KernelChoice {
+  const Backend* backend = nullptr;
+  const KernelDef* kernel = nullptr;
+  std::string reason;  // why this one: what refused before it
+};
+
+// The first kernel that takes the node. Throws Error naming op and node where none does.
+KernelChoice choose_kernel(const KernelRequest& request, BackendChoice choice);
+
+}  // namespace batchwise

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "passes/bind_batch.h"
+
+#include "base/check.h"
+#include "ops/op.h"
+
+namespace batchwise {
+namespace {
+
+// Integers, and anything small: what shapes are made of. Large floating-point constants stay
+// expressions until a program packs them.
+bool is_worth_folding(const Graph& graph, const Node& node) {
+  constexpr std::int64_t kSmallElements = 4096;
+  for (ValueId id : node.outputs) {
+    if (id == kNoValue) continue;
+    const TensorType& type = graph.type(id);
+    const bool is_float = type.dtype == DType::kFloat32 || type.dtype == DType::kFloat64;
+    if (is_float && type.shape.elements() > kSmallElements) return false;
+  }
+  return true;
+}
+
+void make_constant(Graph& graph, ValueId id, const Tensor& tensor) {
+  Value& value = graph.value(id);
+  value.kind = ValueKind::kConstant;
+  value.constant = tensor;
+  value.type = {tensor.dtype(), tensor.shape()};
+  value.producer = kNoNode;
+  value.batch = {};
+}
+
+bool is_constant_of_shape_splat(const Graph& graph, const Node& node) {
+  return node.op == "ConstantOfShape" && graph.value(node.inputs[0]).kind == ValueKind::kConstant;
+}
+
+// Takes nodes over one by one, inferring types and folding; the shared part of binding.
+void infer_and_fold(Graph& graph, const Evaluator& evaluator) {
+  std::vector<Node> old_nodes = std::move(graph.nodes);
+  graph.nodes.clear();
+  for (Node& old_node : old_nodes) {
+    const auto id = NodeId(graph.nodes.size());
+    graph.nodes.push_back(std::move(old_node));
+    const Node& node = graph.nodes.back();
+    for (ValueId output : node.outputs) {
+      if (output == kNoValue) continue;
+      graph.value(output).producer = id;
+      graph.value(output).kind = ValueKind::kComputed;
+    }
+    infer_node(graph, id);
+    const bool fold = is_worth_folding(graph, node) || is_constant_of_shape_splat(graph, node);
+    if (!fold || !evaluator.can_evaluate(graph, id)) continue;
+    const std::vector<Tensor> results = evaluator.evaluate(graph, id);
+    const std::vector<ValueId> outputs = node.outputs;
+    for (std::size_t o = 0; o < outputs.size(); ++o) {
+      if (outputs[o] != kNoValue) make_constant(graph, outputs[o], results[o]);
+    }
+    graph.nodes.pop_back();
+  }
+}
+
+std::string try_free_batch(Graph& graph, const Evaluator& evaluator) {
+  for (ValueId id : graph.inputs) {
+    Value& input = graph.value(id);
+    if (input.type.shape.rank() == 0 || input.type.shape[0] != 1) {
+      return fmt::format("input {} has shape {}: axis 0 is not a batch of 1", input.name,
+                         input.type.shape.to_string());
+    }
+    input.batch = {0, 1};
+  }
+  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
+    const NodeView view(graph, graph.nodes[n]);
+    const OpDef& row = op_row(graph.nodes[n].op);
+    std::vector<BatchAxis> batch;
+    bool any = false;
+    for (ValueId id : graph.nodes[n].inputs) {
+      batch.push_back(id == kNoValue ? BatchAxis{} : graph.value(id).batch);
+      any = any || batch.back().axis >= 0;
+    }
+    if (!any) continue;
+    if (row.free_batch != nullptr) {
+      for (int i = 0; i < view.num_inputs(); ++i) {
+        const auto replacement = row.free_batch(view, batch, i);
+        if (!replacement) continue;
+        const std::string name =
+            graph.value(graph.nodes[n].inputs[static_cast<std::size_t>(i)]).name;
+        graph.nodes[n].inputs[static_cast<std::size_t>(i)] =
+            graph.add_constant(name + ".freed", *replacement);
+      }
+    }
+    if (row.carry == nullptr) return view.where() + " says nothing of samples";
+    const BatchCarry carried = row.carry(NodeView(graph, graph.nodes[n]), batch);
+    if (!carried.mixes.empty()) return view.where() + " mixes samples: " + carried.mixes;
+    for (std::size_t o = 0; o < graph.nodes[n].outputs.size(); ++o) {
+      const ValueId id = graph.nodes[n].outputs[o];
+      if (id != kNoValue) graph.value(id).batch = carried.outputs[o];
+    }
+  }
+  // The proof holds for all sizes if shapes follow at two of them.
+  try {
+    bind_batch(graph, 2, evaluator);
+    bind_batch(graph, 3, evaluator);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return {};
+}
+
+}  // namespace
+
+Graph bind_batch(const Graph& graph, std::int64_t batch, const Evaluator& evaluator) {
+  Graph bound = graph;
+  for (ValueId id : bound.inputs) {
+    Value& input = bound.value(id);
+    if (input.batch.axis >= 0) input.type.shape[input.batch.axis] = batch * input.batch.block;
+  }
+  infer_and_fold(bound, evaluator);
+  return bound;
+}
+
+std::string free_batch(Graph& graph, const Evaluator& evaluator) {
+  Graph freed = graph;
+  std::string failure = try_free_batch(freed, evaluator);
+  if (failure.empty()) graph = std::move(freed);
+  return failure;
+}
+
+}  // namespace batchwise
