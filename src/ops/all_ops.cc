@@ -14,6 +14,13 @@ std::vector<const OpDef*> join_families() {
   std::vector<const OpDef*> rows;
   for (const std::span<const OpDef> family : {
            elementwise_ops(),
+           matrix_ops(),
+           convolution_ops(),
+           pooling_ops(),
+           normalization_ops(),
+           softmax_ops(),
+           loss_ops(),
+           optimizer_ops(),
        }) {
     for (const OpDef& row : family) rows.push_back(&row);
   }
