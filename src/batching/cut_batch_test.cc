@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "batching/cut_batch.h"
+
+#include <gtest/gtest.h>
+
+namespace batchwise {
+namespace {
+
+void expect_whole(const std::vector<BatchPiece>& pieces, std::int64_t count) {
+  std::int64_t next = 0;
+  for (const BatchPiece& piece : pieces) {
+    EXPECT_EQ(piece.first, next);
+    EXPECT_GE(piece.count, 1);
+    next += piece.count;
+  }
+  EXPECT_EQ(next, count);
+}
+
+TEST(CutBatch, InferencePiecesAreNearlyEqual) {
+  for (std::int64_t count : {1, 31, 32, 33, 65, 100, 1000}) {
+    for (std::int64_t micro : {1, 7, 32, 64}) {
+      const auto pieces = cut_evenly(count, micro);
+      expect_whole(pieces, count);
+      std::int64_t low = count, high = 0;
+      for (const BatchPiece& piece : pieces) {
+        low = std::min(low, piece.count);
+        high = std::max(high, piece.count);
+      }
+      EXPECT_LE(high, micro);
+      EXPECT_LE(high - low, 1);
+    }
+  }
+  EXPECT_TRUE(cut_evenly(0, 8).empty());
+}
+
+TEST(CutBatch, TrainingLanesDoNotDependOnTheMicroBatch) {
+  for (std::int64_t batch : {1, 8, 63, 64, 192, 300, 1000}) {
+    for (std::int64_t granule : {1, 16}) {
+      std::vector<std::int64_t> lanes_of_first;
+      for (std::int64_t micro : {1, 3, 8, 64, 4096}) {
+        const TrainingCut cut = cut_training_batch(batch, granule, micro);
+        expect_whole(cut.pieces, batch);
+        std::vector<std::int64_t> lanes;
+        for (const BatchPiece& piece : cut.pieces) {
+          if (piece.starts_lane) lanes.push_back(piece.first);
+          EXPECT_LE(piece.count, cut.micro_batch);
+          EXPECT_EQ(piece.first % granule, 0);
+          if (piece.first + piece.count != batch) {
+            EXPECT_EQ(piece.count % granule, 0);
+          }
+        }
+        EXPECT_EQ(static_cast<std::int64_t>(lanes.size()), cut.lanes);
+        if (lanes_of_first.empty()) lanes_of_first = lanes;
+        EXPECT_EQ(lanes, lanes_of_first);
+      }
+    }
+  }
+}
+
+TEST(CutBatch, AShortLastGroupJoinsTheOneBeforeIt) {
+  const TrainingCut cut = cut_training_batch(10, 4, 4);
+  ASSERT_EQ(cut.pieces.size(), 2u);
+  EXPECT_EQ(cut.pieces[1], (BatchPiece{4, 6, false}));
+  EXPECT_EQ(cut.micro_batch, 6);
+}
+
+}  // namespace
+}  // namespace batchwise

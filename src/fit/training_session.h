@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "batching/cut_batch.h"
+#include "engine/program.h"
+#include "fit/state_store.h"
+#include "fit/training_graph.h"
+
+namespace batchwise {
+
+struct TrainingOptions {
+  // What changes results.
+  Loss loss = Loss::kCrossEntropy;
+  OptimizerOptions optimizer;
+  TrainingSelection selection;
+  std::string output_name;  // "": the first
+  std::int64_t batch_size = 32;
+  std::int64_t ghost_batch = 0;  // 0: normalization over the whole batch
+  std::uint64_t seed = 0;
+  // What changes speed and memory only.
+  std::int64_t micro_batch = 0;  // 0: chosen
+  int threads = 1;
+  BackendChoice backends = BackendChoice::kFast;
+  bool measure_gradients = false;    // squared norms of the lanes' gradients in each StepResult
+  std::int64_t last_batch_size = 0;  // of an epoch; 0: none is smaller
+  bool evaluates = false;            // evaluate() will be called
+};
+
+// Bytes that training takes, part by part.
+struct TrainingMemory {
+  std::int64_t weights_bytes = 0, packed_weights_bytes = 0, gradient_bytes = 0, optimizer_bytes = 0;
+  std::int64_t arena_bytes = 0, scratch_bytes = 0;  // scratch is part of the arena
+  std::int64_t constant_bytes = 0, table_bytes = 0;
+  std::int64_t io_bytes = 0;           // losses and predictions of a micro-batch
+  std::int64_t lower_bound_bytes = 0;  // as arena_bytes, were there no gaps
+};
+
+struct StepResult {
+  std::int64_t samples = 0;
+  double loss_sum = 0;              // of the samples' losses, added in their order
+  std::int64_t correct = 0;         // of classifications
+  double absolute_error_sum = 0;    // of the samples' mean absolute errors, else
+  double gradient_norm = 0;         // before clipping; 0 without clipping
+  std::vector<double> lane_norms2;  // with measure_gradients: |gradient|^2 of each lane, as a mean
+  double norm2 = 0;                 // of the whole batch
+};
+
+// One batch as it lies in memory: features[i] has the samples of the model's input i, row-major,
+// labels int64 class ids or float32 targets.
+struct TrainingBatch {
+  std::vector<const void*> features;
+  const void* labels = nullptr;
+  std::int64_t samples = 0;
+  std::int64_t nominal_samples = 0;  // the sum of gradients is divided by this
+};
+
+// A model being trained: its states (weights, moments, accumulators) and the programs that change
+// them. The weights after a step have the same bits for every micro-batch and number of threads.
+// Not thread-safe.
+class TrainingSession {
+ public:
+  // With `plan_only` nothing is allocated and step() may not be called; memory() is the same.
+  TrainingSession(std::shared_ptr<const TrainableModel> model, const TrainingOptions& options,
+                  bool plan_only = false);
+
+  StepResult step(const TrainingBatch& batch, double learning_rate);
+  // Loss and metric of a batch with the weights as they are, as predict would compute them.
+  // Requires: options.evaluates.
+  StepResult evaluate(const TrainingBatch& batch);
+
+  std::int64_t micro_batch() const { return micro_batch_; }
+  std::int64_t steps() const { return steps_; }
+  const TrainingMemory& memory() const { return memory_; }
+  const TrainableModel& model() const { return *model_; }
+  // The bytes of a parameter or running moment, as they are now.
+  std::span<const float> state(const std::string& name) const;
+  // "weights_sha256" of CLI.md: raw bytes of all that training changes, names sorted.
+  std::string weights_sha256() const;
+  // States for another program of the same model (validation): memory of each of its StateUses;
+  // packed ones are brought up to date by refresh_packed().
+  std::shared_ptr<ThreadPool> pool() const { return pool_; }
+  const CompiledProgram& step_program() const { return *programs_.begin()->second.program; }
+  const CompiledProgram& update_program() const { return *update_; }
+
+ private:
+  struct Prepared {
+    std::shared_ptr<const CompiledProgram> program;
+    std::unique_ptr<Workspace> workspace;
+  };
+  using Programs = std::map<std::int64_t, Prepared>;  // by samples
+  void build();
+  void prepare_sizes();
+  void announce_states();
+  void load_initial_values();
+  void repack();
+  Workspace& workspace(Programs& programs, std::int64_t samples);
+  std::shared_ptr<const CompiledProgram> compile(std::int64_t samples, bool training);
+  std::vector<void*> state_pointers(const CompiledProgram& program) const;
+  void run_piece(Programs& programs, const TrainingBatch& batch, const BatchPiece& piece,
+                 StepResult& result);
+  void count_metrics(const TrainingBatch& batch, const BatchPiece& piece, StepResult& result) const;
+  void finish_lane(std::int64_t lane, const TrainingCut& cut, StepResult& result, double scale);
+  void measure_memory();
+
+  std::shared_ptr<const TrainableModel> model_;
+  TrainingOptions options_;
+  bool plan_only_;
+  std::int64_t micro_batch_ = 1;
+  std::int64_t granule_ = 1;
+  std::int64_t steps_ = 0;
+  StepGraph step_graph_;  // of the first size; its accumulators are those of all sizes
+  Programs programs_, evaluation_programs_;
+  std::shared_ptr<const CompiledProgram> update_;
+  std::unique_ptr<Workspace> update_workspace_;
+  std::shared_ptr<ConstantStore> constants_ = std::make_shared<ConstantStore>();
+  std::shared_ptr<ThreadPool> pool_;
+  std::shared_ptr<MappedBuffer> arena_;
+  StateStore weights_, optimizer_, gradients_, packed_;
+  std::vector<MappedBuffer> lane_sums_;  // level l holds the sum of 2^l lanes
+  std::vector<StateUse> packed_uses_;
+  MappedBuffer losses_, predictions_;
+  std::int64_t output_floats_ = 0;  // of one sample's output
+  TrainingMemory memory_;
+};
+
+}  // namespace batchwise

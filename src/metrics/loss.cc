@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "metrics/loss.h"
+
+#include "base/check.h"
+
+namespace batchwise {
+namespace {
+
+// The value that a trailing softmax over the last axis normalizes, or the output itself.
+ValueId logits_of(const Graph& graph, ValueId output) {
+  const NodeId id = graph.value(output).producer;
+  if (id == kNoNode) return output;
+  const Node& node = graph.node(id);
+  if (node.op != "Softmax" && node.op != "LogSoftmax") return output;
+  const int rank = graph.shape(output).rank();
+  return NodeView(graph, node).axis("axis", -1, rank) == 1 ? node.inputs[0] : output;
+}
+
+}  // namespace
+
+Loss parse_loss(const std::string& name) {
+  if (name == "cross-entropy") return Loss::kCrossEntropy;
+  if (name == "mse") return Loss::kMeanSquaredError;
+  fail_input("loss", "{} is unknown; there are cross-entropy and mse", name);
+}
+
+LossNodes add_loss(Graph& graph, Loss loss, ValueId output) {
+  GraphBuilder build(graph);
+  const BatchAxis batch{0, 1};
+  const TensorType type = graph.type(output);
+  if (loss == Loss::kMeanSquaredError) {
+    const ValueId labels = graph.add_input("labels", type, batch);
+    return {labels, build.op("MeanSquaredError", {output, labels})};
+  }
+  const ValueId logits = logits_of(graph, output);
+  if (graph.shape(logits).rank() != 2) {
+    fail_input("loss", "cross-entropy wants an output of [samples, classes], not {}",
+               graph.shape(logits).to_string());
+  }
+  const ValueId labels =
+      graph.add_input("labels", {DType::kInt64, Shape{graph.shape(logits)[0]}}, batch);
+  return {labels, build.op("CrossEntropy", {logits, labels})};
+}
+
+}  // namespace batchwise
