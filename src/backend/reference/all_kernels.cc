@@ -13,6 +13,19 @@ std::vector<const ReferenceRow*> join_families() {
   std::vector<const ReferenceRow*> rows;
   for (const std::span<const ReferenceRow> family : {
            elementwise_kernels(),
+           activation_kernels(),
+           reduction_kernels(),
+           reshape_kernels(),
+           indexing_kernels(),
+           constant_kernels(),
+           dropout_kernels(),
+           matrix_kernels(),
+           convolution_kernels(),
+           pooling_kernels(),
+           normalization_kernels(),
+           softmax_kernels(),
+           loss_kernels(),
+           optimizer_kernels(),
        }) {
     for (const ReferenceRow& row : family) rows.push_back(&row);
   }
