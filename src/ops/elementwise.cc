@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/check.h"
-#include "ops/builder.h"
 #include "ops/families.h"
-#include "ops/rules.h"
+#include "ops/row_rules.h"
 
 namespace batchwise {
 namespace {
 
 // `gradient`, of the shape of the output, as the gradient of input i, which was broadcast to it.
 void set_summed(GradientContext& context, int i, ValueId gradient) {
-  context.set(i, context.build.sum_to(gradient, context.shape(context.input(i))));
+  context.set(i, sum_to_input(context, gradient, i));
 }
 
 void gradient_add(GradientContext& context) {

@@ -10,7 +10,7 @@ namespace batchwise {
 std::span<const OpDef> elementwise_ops();
 std::span<const OpDef> activation_ops();
 std::span<const OpDef> reduction_ops();
-std::span<const OpDef> shape_ops();
+std::span<const OpDef> reshape_ops();
 std::span<const OpDef> indexing_ops();
 std::span<const OpDef> constant_ops();
 std::span<const OpDef> dropout_ops();

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <type_traits>
 
+#include "backend/reference/copy.h"
 #include "backend/reference/dispatch.h"
 #include "backend/reference/families.h"
 #include "backend/reference/walk.h"
@@ -218,18 +218,12 @@ void cast(const ReferenceCall& call) {
   });
 }
 
-void identity(const ReferenceCall& call) {
-  const TensorType& type = call.view.output_value(0).type;
-  const auto bytes = static_cast<std::size_t>(type.shape.elements()) * dtype_bytes(type.dtype);
-  if (bytes > 0) std::memmove(call.outputs[0], call.inputs[0], bytes);
-}
-
 constexpr ReferenceRow kRows[] = {
     {"Add", add},     {"Sub", sub},     {"Mul", mul},         {"Div", div},
     {"Pow", pow},     {"Sqrt", sqrt},   {"Exp", exp},         {"Log", log},
     {"Neg", neg},     {"Abs", abs},     {"Sum", sum},         {"Reciprocal", reciprocal},
     {"Max", max},     {"Min", min},     {"Greater", greater}, {"Less", less},
-    {"Equal", equal}, {"Where", where}, {"Cast", cast},       {"Identity", identity},
+    {"Equal", equal}, {"Where", where}, {"Cast", cast},       {"Identity", copy_through},
 };
 
 }  // namespace

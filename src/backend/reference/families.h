@@ -8,7 +8,7 @@ namespace batchwise::reference {
 std::span<const ReferenceRow> elementwise_kernels();
 std::span<const ReferenceRow> activation_kernels();
 std::span<const ReferenceRow> reduction_kernels();
-std::span<const ReferenceRow> shape_kernels();
+std::span<const ReferenceRow> reshape_kernels();
 std::span<const ReferenceRow> indexing_kernels();
 std::span<const ReferenceRow> constant_kernels();
 std::span<const ReferenceRow> dropout_kernels();
