@@ -14,6 +14,13 @@ std::vector<const OpDef*> join_families() {
   std::vector<const OpDef*> rows;
   for (const std::span<const OpDef> family : {
            elementwise_ops(),
+           activation_ops(),
+           reduction_ops(),
+           reshape_ops(),
+           indexing_ops(),
+           constant_ops(),
+           dropout_ops(),
+           internal_ops(),
            matrix_ops(),
            convolution_ops(),
            pooling_ops(),
