@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <memory>
 #include <random>
+#include <thread>
 #include <vector>
 
 // What the benchmarks share: aligned memory, timing by turns, figures.
@@ -49,19 +50,30 @@ double seconds_a_call(F&& call, int calls) {
   return (now_s() - begin) / calls;
 }
 
+// A turn begins with a pause, in which the threads of the other one stop spinning, and with calls
+// that wake our own.
+template <typename F>
+double seconds_in_turn(F&& call, int calls, bool pause) {
+  if (pause) std::this_thread::sleep_for(std::chrono::milliseconds(4));
+  const double begin = now_s();
+  do call();
+  while (pause && now_s() - begin < 3e-4);
+  return seconds_a_call(call, calls);
+}
+
 template <typename Ours, typename Theirs>
-Pair measure_by_turns(Ours&& ours, Theirs&& theirs, double turn_s = 1e-3, int turns = 9) {
-  ours();
-  theirs();
+Pair measure_by_turns(Ours&& ours, Theirs&& theirs, int threads, double turn_s = 1e-3,
+                      int turns = 9) {
+  const bool pause = threads > 1;
   const auto calls_for = [&](double one) {
     return static_cast<int>(std::clamp(turn_s / std::max(one, 1e-8), 1.0, 1e5));
   };
-  const int our_calls = calls_for(seconds_a_call(ours, 2));
-  const int their_calls = calls_for(seconds_a_call(theirs, 2));
+  const int our_calls = calls_for(seconds_in_turn(ours, 2, pause));
+  const int their_calls = calls_for(seconds_in_turn(theirs, 2, pause));
   std::vector<double> our_times, their_times, ratios;
   for (int i = 0; i < turns; ++i) {
-    our_times.push_back(seconds_a_call(ours, our_calls));
-    their_times.push_back(seconds_a_call(theirs, their_calls));
+    our_times.push_back(seconds_in_turn(ours, our_calls, pause));
+    their_times.push_back(seconds_in_turn(theirs, their_calls, pause));
     ratios.push_back(their_times.back() / our_times.back());
   }
   std::sort(ratios.begin(), ratios.end());

@@ -199,8 +199,9 @@ void bench_forward(const Shape& s, ThreadPool& pool, double peak) {
     Vendor vendor;
     vendor.prepare_forward(rows, s, buffers.a.get(), buffers.b.get(), buffers.bias.get(),
                            buffers.c_theirs.get());
-    const auto pair = bench::measure_by_turns(
-        [&] { dense_forward(job, pool, buffers.scratch.get()); }, [&] { vendor.run(); });
+    const auto pair =
+        bench::measure_by_turns([&] { dense_forward(job, pool, buffers.scratch.get()); },
+                                [&] { vendor.run(); }, pool.threads());
     print_cell("forward", s, rows, pool.threads(), pair, peak);
   }
 }
@@ -214,8 +215,9 @@ void bench_gradient(const Shape& s, ThreadPool& pool, double peak) {
                           dw.get(), s.n, true};
     Vendor vendor;
     vendor.prepare_gradient(rows, s, buffers.a.get(), buffers.c.get(), dw_theirs.get());
-    const auto pair = bench::measure_by_turns(
-        [&] { weight_gradient(job, pool, buffers.scratch.get()); }, [&] { vendor.run(); });
+    const auto pair =
+        bench::measure_by_turns([&] { weight_gradient(job, pool, buffers.scratch.get()); },
+                                [&] { vendor.run(); }, pool.threads());
     print_cell("gradient", s, rows, pool.threads(), pair, peak);
   }
 }

@@ -160,7 +160,6 @@ class ForwardRange {
     if (tile.epilogue.residual != nullptr) {
       tile.epilogue.residual += row * tile.epilogue.residual_stride + column;
     }
-    tile.accumulate = false;
     const auto& tables = prefetch ? kTileTables<D, true> : kTileTables<D, false>;
     tables[static_cast<std::size_t>(rows)][static_cast<std::size_t>(log)](tile);
   }

@@ -25,24 +25,104 @@ inline constexpr int kStripRows = kLanes<D> == 16 ? 12 : 6;
 template <class D>
 inline constexpr int kGradientVectors = 2;
 
-template <class D, int kRows, int kVectors>
-constexpr TileFunction gradient_function() {
-  if constexpr (kRows == 0) {
-    return nullptr;
-  } else {
-    return &gradient_tile<Rows::kBeside, D, kRows, kVectors>;
+// A strip of dW: all its rows, `columns` of them beside each other.
+struct Strip {
+  std::int64_t samples;
+  const float* x;
+  std::int64_t x_stride;
+  const float* dy;  // packed panels
+  float* dw;
+  std::int64_t dw_stride;
+  std::int64_t columns;
+};
+
+// One tile of a strip: loads it or starts from zero, adds the chain, stores it.
+template <Rows kLayout, bool kAccumulate, class D, int kRows, int kVectors>
+HWY_INLINE void gradient_tile(D d, const Strip& strip, const float* dy, float* dw,
+                              std::int64_t dw_stride) {
+  Cursor<D, kRows, kVectors> cursor;
+  cursor.a[0] = strip.x;
+  cursor.a_stride = strip.x_stride;
+  for (int i = 0; i < kPanels<D, kVectors>; ++i) {
+    cursor.b[i] = dy + i * strip.samples * kPanelColumns;
+  }
+  hn::Vec<D> sums[kRows][kVectors];
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 16
+    for (int v = 0; v < kVectors; ++v) {
+      sums[r][v] = kAccumulate ? hn::LoadU(d, dw + r * dw_stride + v * kLanes<D>) : hn::Zero(d);
+    }
+  }
+  add_chain<kLayout, false>(d, strip.samples, cursor, sums);
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 16
+    for (int v = 0; v < kVectors; ++v) {
+      hn::StoreU(sums[r][v], d, dw + r * dw_stride + v * kLanes<D>);
+    }
   }
 }
 
-template <class D, int kVectors, int... kRows>
-constexpr std::array<TileFunction, sizeof...(kRows)> make_gradient_table(
-    std::integer_sequence<int, kRows...>) {
-  return {gradient_function<D, kRows, kVectors>()...};
+// All tiles of a strip. The last one may be wider than dW: it is computed aside.
+template <Rows kLayout, bool kAccumulate, class D, int kRows, int kVectors>
+HWY_NOINLINE void gradient_strip(const Strip& strip) {
+  const D d;
+  constexpr std::int64_t kColumns = kVectors * kLanes<D>;
+  std::int64_t column = 0;
+  const auto panel = [&] {
+    return strip.dy + column / kPanelColumns * strip.samples * kPanelColumns +
+           column % kPanelColumns;
+  };
+  for (; column + kColumns <= strip.columns; column += kColumns) {
+    float* dw = strip.dw + column;
+    // The tile after the next: reading dW from memory is what this loop waits for.
+    if (kAccumulate) {
+#pragma GCC unroll 16
+      for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+        for (int i = 0; i < kColumns; i += kPanelColumns) {
+          __builtin_prefetch(dw + r * strip.dw_stride + 2 * kColumns + i, 1, 3);
+        }
+      }
+    }
+    gradient_tile<kLayout, kAccumulate, D, kRows, kVectors>(d, strip, panel(), dw, strip.dw_stride);
+  }
+  const std::int64_t rest = strip.columns - column;
+  if (rest == 0) return;
+  alignas(64) float aside[kRows * kColumns];
+  float* dw = strip.dw + column;
+  if (kAccumulate) {
+    for (int r = 0; r < kRows; ++r) {
+      std::copy_n(dw + r * strip.dw_stride, rest, aside + r * kColumns);
+    }
+  }
+  gradient_tile<kLayout, kAccumulate, D, kRows, kVectors>(d, strip, panel(), aside, kColumns);
+  for (int r = 0; r < kRows; ++r) {
+    std::copy_n(aside + r * kColumns, rest, dw + r * strip.dw_stride);
+  }
 }
 
-template <class D, int kVectors>
-inline constexpr auto kGradientTable =
-    make_gradient_table<D, kVectors>(std::make_integer_sequence<int, kStripRows<D> + 1>());
+using StripFunction = void (*)(const Strip&);
+
+template <Rows kLayout, bool kAccumulate, class D, int kRows, int kVectors>
+constexpr StripFunction strip_function() {
+  if constexpr (kRows == 0) {
+    return nullptr;
+  } else {
+    return &gradient_strip<kLayout, kAccumulate, D, kRows, kVectors>;
+  }
+}
+
+template <Rows kLayout, bool kAccumulate, class D, int kVectors, int... kRows>
+constexpr std::array<StripFunction, sizeof...(kRows)> make_strip_table(
+    std::integer_sequence<int, kRows...>) {
+  return {strip_function<kLayout, kAccumulate, D, kRows, kVectors>()...};
+}
+
+template <Rows kLayout, bool kAccumulate, class D, int kVectors>
+inline constexpr auto kStripTable = make_strip_table<kLayout, kAccumulate, D, kVectors>(
+    std::make_integer_sequence<int, kStripRows<D> + 1>());
 
 // A few samples: dW is read and written once, straight from X and dY; the speed is that of memory.
 template <int kSamples, class D>
@@ -134,39 +214,24 @@ class GradientBlock {
       std::max<std::int64_t>(kGradientVectors<D> * kLanes<D>, kPanelColumns);
 
   void run_columns(std::int64_t row, std::int64_t row_end, std::int64_t column,
-                   std::int64_t column_end, const float* strip) const {
+                   std::int64_t column_end, const float* packed_x) const {
+    Strip strip;
+    strip.samples = samples_;
+    strip.dy = packed_dy_ + column * samples_;
+    strip.dw_stride = job_.dw_stride;
+    strip.columns = column_end - column;
+    const bool accumulate = job_.accumulate || sample_ > 0;
+    const auto& table = accumulate ? kStripTable<Rows::kStrip, true, D, kGradientVectors<D>>
+                                   : kStripTable<Rows::kStrip, false, D, kGradientVectors<D>>;
     while (row < row_end) {
       const std::int64_t rows = std::min<std::int64_t>(kStripRows<D>, row_end - row);
-      for (std::int64_t at = column; at < column_end;) {
-        const int vectors = column_end - at > kLanes<D> ? 2 : 1;
-        call(row, rows, at, vectors, strip);
-        at += vectors * kLanes<D>;
-      }
-      strip += rows * samples_;
+      strip.x = packed_x;
+      strip.x_stride = rows;
+      strip.dw = job_.dw + row * job_.dw_stride + column;
+      table[static_cast<std::size_t>(rows)](strip);
+      packed_x += rows * samples_;
       row += rows;
     }
-  }
-
-  void call(std::int64_t row, std::int64_t rows, std::int64_t column, int vectors,
-            const float* strip) const {
-    Tile tile{};
-    tile.k = samples_;
-    tile.a = strip;
-    tile.a_stride = rows;
-    tile.panel_stride = samples_ * kPanelColumns;
-    tile.b = packed_dy_ + column / kPanelColumns * tile.panel_stride + column % kPanelColumns;
-    tile.c = job_.dw + row * job_.dw_stride + column;
-    tile.c_stride = job_.dw_stride;
-    tile.columns = job_.n - column;
-    tile.accumulate = job_.accumulate || sample_ > 0;
-    // The tile that comes two panels later: reading dW from memory is what this loop waits for.
-    for (std::int64_t r = 0; r < rows; ++r) {
-      for (std::int64_t i = 0; i < vectors * kLanes<D>; i += kPanelColumns) {
-        __builtin_prefetch(tile.c + r * tile.c_stride + 2 * kTileColumns + i, 1, 3);
-      }
-    }
-    const auto& table = vectors == 2 ? kGradientTable<D, 2> : kGradientTable<D, 1>;
-    table[static_cast<std::size_t>(rows)](tile);
   }
 
   const WeightGradientJob& job_;

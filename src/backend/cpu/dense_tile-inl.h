@@ -20,6 +20,7 @@ namespace batchwise::cpu::HWY_NAMESPACE {
 enum class Rows {
   kApart,   // element (r, k) at a[r * a_stride + k]
   kBeside,  // element (r, k) at a[k * a_stride + r]
+  kStrip,   // element (r, k) at a[k * rows + r]
 };
 
 // One call of a micro-kernel. Pointers are at the tile's first row and column.
@@ -33,7 +34,6 @@ struct Tile {
   std::int64_t c_stride;
   std::int64_t columns;  // those that exist; the tile may be wider
   Epilogue epilogue;
-  bool accumulate;  // of a gradient: the chain goes on from C
 };
 
 template <class D>
@@ -70,7 +70,8 @@ HWY_INLINE Cursor<D, kRows, kVectors> start_cursor(const Tile& tile, Rows rows) 
 
 template <Rows kLayout, class D, int kRows, int kVectors>
 HWY_INLINE hn::Vec<D> broadcast_a(D d, const Cursor<D, kRows, kVectors>& cursor, int row, int k) {
-  if (kLayout == Rows::kBeside) return hn::Set(d, cursor.a[0][k * cursor.a_stride + row]);
+  if (kLayout == Rows::kBeside) return hn::Set(d, cursor.a[0][row]);
+  if (kLayout == Rows::kStrip) return hn::Set(d, cursor.a[0][k * kRows + row]);
   return hn::Set(d, cursor.a[row / 3][row % 3 * cursor.a_stride + k]);
 }
 
@@ -81,9 +82,19 @@ HWY_INLINE hn::Vec<D> load_b(D d, const Cursor<D, kRows, kVectors>& cursor, int 
       d, cursor.b[vector / kPerPanel] + k * kPanelColumns + vector % kPerPanel * kLanes<D>);
 }
 
+// A pointer that the compiler may not derive from others: it would else keep one for every row and
+// step, more than there are registers.
+HWY_INLINE void keep_apart(const float*& pointer) {
+#if HWY_ARCH_X86_64
+  asm volatile("" : "+r"(pointer));
+#else
+  (void)pointer;
+#endif
+}
+
 // Adds the terms of the k-th step after the cursor.
 template <Rows kLayout, bool kPrefetch, class D, int kRows, int kVectors>
-HWY_INLINE void add_terms(D d, const Cursor<D, kRows, kVectors>& cursor, int k,
+HWY_INLINE void add_terms(D d, Cursor<D, kRows, kVectors>& cursor, int k,
                           hn::Vec<D> (&sums)[kRows][kVectors]) {
   if (kPrefetch) {
 #pragma GCC unroll 8
@@ -120,20 +131,20 @@ HWY_INLINE void add_terms(D d, const Cursor<D, kRows, kVectors>& cursor, int k,
       for (int r = 0; r < kRows; ++r) multiply_add(sums[r][v], a[r], b);
     }
   }
+  if (kLayout == Rows::kBeside) {
+    cursor.a[0] += cursor.a_stride;
+    keep_apart(cursor.a[0]);
+  }
 }
 
 template <Rows kLayout, class D, int kRows, int kVectors>
 HWY_INLINE void advance(Cursor<D, kRows, kVectors>& cursor, int steps) {
-  if (kLayout == Rows::kBeside) {
-    cursor.a[0] += steps * cursor.a_stride;
-  } else {
+  if (kLayout == Rows::kStrip) cursor.a[0] += steps * kRows;
+  if (kLayout == Rows::kApart) {
 #pragma GCC unroll 8
     for (int i = 0; i < cursor.kBases; ++i) {
       cursor.a[i] += steps;
-#if HWY_ARCH_X86_64
-      // Or the compiler would turn bases and indices back into a pointer for every row.
-      if (kRows > 3) asm volatile("" : "+r"(cursor.a[i]));
-#endif
+      if (kRows > 3) keep_apart(cursor.a[i]);
     }
   }
 #pragma GCC unroll 8
@@ -232,37 +243,6 @@ HWY_NOINLINE void forward_tile(const Tile& tile) {
     done += terms;
   } while (done < tile.k);
   finish_tile(d, totals, kRows, kRowFloats, tile);
-}
-
-// The micro-kernel of the weight gradient: one chain that goes on from C.
-template <Rows kLayout, class D, int kRows, int kVectors>
-HWY_NOINLINE void gradient_tile(const Tile& tile) {
-  const D d;
-  auto cursor = start_cursor<D, kRows, kVectors>(tile, kLayout);
-  const bool whole = tile.columns >= kVectors * kLanes<D>;
-  auto count = [&](int v) HWY_ATTR {
-    return std::clamp<std::int64_t>(tile.columns - v * kLanes<D>, 0, kLanes<D>);
-  };
-  hn::Vec<D> sums[kRows][kVectors];
-#pragma GCC unroll 16
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 16
-    for (int v = 0; v < kVectors; ++v) {
-      const float* from = tile.c + r * tile.c_stride + v * kLanes<D>;
-      sums[r][v] = !tile.accumulate ? hn::Zero(d)
-                   : whole          ? hn::LoadU(d, from)
-                                    : load_first(d, from, count(v));
-    }
-  }
-  add_chain<kLayout, false>(d, tile.k, cursor, sums);
-#pragma GCC unroll 16
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 16
-    for (int v = 0; v < kVectors; ++v) {
-      float* to = tile.c + r * tile.c_stride + v * kLanes<D>;
-      whole ? hn::StoreU(sums[r][v], d, to) : store_first(d, sums[r][v], to, count(v));
-    }
-  }
 }
 
 using TileFunction = void (*)(const Tile&);
