@@ -58,6 +58,9 @@ struct KernelRequest : NodeView {
   KernelRequest(const Graph& graph, const Node& node, int num_threads)
       : NodeView(graph, node), threads(num_threads) {}
   int threads;
+  // Bit i: input i will come packed, as packing() asked. Known when prepare() is called.
+  std::uint32_t packed_inputs = 0;
+  bool is_packed(int i) const { return ((packed_inputs >> i) & 1u) != 0; }
 };
 
 enum class LayoutSupport : std::uint8_t {
@@ -77,7 +80,8 @@ struct KernelDef {
   std::uint32_t activation_inputs = ~0u;  // of kChannelsLast: bit i, input i follows the layout
   // The form in which the kernel wants input i, a constant or a state: attributes that the
   // backend's pack() understands, among them "floats", its size; or nothing for the value as it is.
-  // The kernel then finds the packed form in KernelCall::inputs[i]. A computed input comes as it is.
+  // The kernel then finds the packed form in KernelCall::inputs[i]. A computed input comes as it
+  // is.
   std::optional<Attributes> (*packing)(const KernelRequest&, int input) = nullptr;
   // Does the kernel apply this epilogue? Null: none.
   bool (*takes_epilogue)(const KernelRequest&, const Epilogue&) = nullptr;

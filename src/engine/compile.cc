@@ -74,10 +74,13 @@ class ProgramCompiler {
     for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
       const Node& node = graph_.nodes[n];
       if (is_view(graph_, node) || is_constant(node.outputs.front())) continue;
-      const KernelRequest request(graph_, node, options_.threads);
+      KernelRequest request(graph_, node, options_.threads);
       Step step;
       step.node = NodeId(n);
       step.choice = choose_kernel(request, options_.backends);
+      for (int i = 0; i < request.num_inputs(); ++i) {
+        if (packing_of(request, step.choice, i)) request.packed_inputs |= 1u << i;
+      }
       step.kernel = step.choice.kernel->prepare(request);
       program_.memory_.table_bytes += step.kernel->table_bytes();
       program_.steps_.push_back(std::move(step));
@@ -209,14 +212,20 @@ class ProgramCompiler {
     }
   }
 
+  // Only what is known before a run can be packed before it.
+  std::optional<Attributes> packing_of(const KernelRequest& request, const KernelChoice& choice,
+                                       int i) const {
+    if (choice.kernel->packing == nullptr || !request.has_input(i)) return std::nullopt;
+    const ValueId id = request.input_id(i);
+    const bool is_state = graph_.value(root(id)).kind == ValueKind::kState;
+    if (!is_constant(id) && !is_state) return std::nullopt;
+    return choice.kernel->packing(request, i);
+  }
+
   Place input_place(const KernelRequest& request, const KernelChoice& choice, int i) {
     if (!request.has_input(i)) return {};
     const ValueId id = request.input_id(i);
-    const bool is_state = graph_.value(root(id)).kind == ValueKind::kState;
-    std::optional<Attributes> packing;
-    if (choice.kernel->packing != nullptr && (is_constant(id) || is_state)) {
-      packing = choice.kernel->packing(request, i);
-    }
+    const auto packing = packing_of(request, choice, i);
     if (!packing) return place(id);
     const std::int64_t bytes = packing->get_int("floats") * 4;
     return is_constant(id) ? constant_place(id, bytes, packing, choice.backend)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <deque>
+#include <functional>
+#include <queue>
 
 #include "base/check.h"
 #include "graph/graph.h"
@@ -59,18 +60,19 @@ void sort_nodes(Graph& graph) {
       ++waits[n];
     }
   }
-  std::deque<std::size_t> ready;
+  // The first node that can run goes first: an order that was right is kept.
+  std::priority_queue<std::size_t, std::vector<std::size_t>, std::greater<>> ready;
   for (std::size_t n = 0; n < waits.size(); ++n) {
-    if (waits[n] == 0) ready.push_back(n);
+    if (waits[n] == 0) ready.push(n);
   }
   std::vector<Node> sorted;
   std::vector<bool> done(graph.nodes.size(), false);
   while (!ready.empty()) {
-    const std::size_t n = ready.front();
-    ready.pop_front();
+    const std::size_t n = ready.top();
+    ready.pop();
     done[n] = true;
     for (std::size_t user : users[n]) {
-      if (--waits[user] == 0) ready.push_back(user);
+      if (--waits[user] == 0) ready.push(user);
     }
     for (ValueId id : graph.nodes[n].outputs) {
       if (id != kNoValue) graph.value(id).producer = NodeId(sorted.size());

@@ -36,7 +36,8 @@ void infer_node(Graph& graph, NodeId id) {
   const Node& node = graph.node(id);
   const OpDef& row = op_row(node.op);
   const NodeView view(graph, node);
-  const int inputs = view.num_inputs();
+  // A fused residual comes after the op's own inputs.
+  const int inputs = view.num_inputs() - (node.epilogue.residual_input >= 0 ? 1 : 0);
   if (inputs < row.min_inputs || (row.max_inputs >= 0 && inputs > row.max_inputs)) {
     fail_input(view.where(), "takes {} to {} inputs, not {}", row.min_inputs, row.max_inputs,
                inputs);

@@ -143,6 +143,7 @@ struct OpDef {
   // the sum continues and whose memory the output takes over.
   bool accumulates = false;
   bool has_effect = false;  // must run although nothing uses its outputs
+  bool view = false;        // output 0 has the bytes of input 0, under another shape
 };
 
 // The row of an op, or null.
