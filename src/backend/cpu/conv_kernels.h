@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "backend/cpu/epilogue.h"
+
+namespace batchwise::cpu {
+
+// Columns of a packed panel of weights: one cache line a row, whatever the vector width.
+inline constexpr std::int64_t kConvPanel = 16;
+// Rows of the largest tile of any instruction set.
+inline constexpr int kConvMaxRows = 14;
+
+// A run of terms of one tap within one block of the sum. The list of segments is the order of
+// summation: each block starts from zero, and block sums are added in order.
+struct ConvSegment {
+  std::int32_t tap;            // row of the tile's table of inputs
+  std::int32_t first, length;  // terms of the tap
+  bool ends_block;
+  std::int64_t weight_offset;  // floats from the panel's begin
+};
+
+// One register tile: `rows` output positions by some vectors of output channels.
+struct ConvTile {
+  const float* const* inputs;  // [tap][rows]
+  const ConvSegment* segments;
+  std::size_t num_segments;
+  const float* weights;  // of the first column
+  std::int64_t panel_stride;
+  std::int64_t columns;  // that exist; may be less than the tile is wide
+  float* y;              // of the first column
+  const std::int64_t* y_offsets;
+  const Epilogue* epilogue;  // its bias and residual are of the first column, as y is
+};
+
+// One register tile of a weight gradient: sum (+)= x^T dy over `height` x `width` positions.
+struct ConvGradientTile {
+  const float* x;
+  const float* dy;
+  std::int64_t height, width;
+  std::int64_t x_step, x_row_step, dy_step, dy_row_step;
+  float* sum;
+  std::int64_t sum_stride;
+  bool add;
+};
+
+// Output positions of one row of a depthwise pass, all channels. Segments are of one term.
+struct ConvDepthwiseRow {
+  const float* const* inputs;  // [position][tap]
+  const ConvSegment* segments;
+  std::int64_t num_segments;
+  const float* weights;  // [tap][channels]
+  std::int64_t positions, channels;
+  float* y;
+  std::int64_t y_step;
+  const Epilogue* epilogue;  // its residual is of the first position, as y is
+};
+
+// sum[c] (+)= sum over height x width positions of x[c] * dy[c].
+struct ConvDepthwiseGradient {
+  const float* x;
+  const float* dy;
+  std::int64_t height, width;
+  std::int64_t x_step, x_row_step, dy_step, dy_row_step;
+  std::int64_t channels;
+  float* sum;
+  bool add;
+};
+
+// What one instruction set offers. Tiles of up to max_rows rows are 1 or 2 vectors wide, of up to
+// max_wide_rows rows also 4.
+struct ConvKernels {
+  int lanes;
+  int max_rows, max_wide_rows;
+  void (*tile[3][kConvMaxRows + 1])(const ConvTile&);  // by log2 of the vectors, by rows
+  void (*gradient_tile[2][kConvMaxRows + 1])(const ConvGradientTile&);
+  void (*depthwise_row)(const ConvDepthwiseRow&);
+  void (*depthwise_gradient)(const ConvDepthwiseGradient&);
+  // sums[c] (+)= x[p][c] over `positions`, a chain a channel.
+  void (*column_sums)(const float* x, std::int64_t positions, std::int64_t step,
+                      std::int64_t channels, float* sums, bool add);
+};
+
+// Those of the instruction set in use (isa.h).
+const ConvKernels& conv_kernels();
+
+}  // namespace batchwise::cpu
