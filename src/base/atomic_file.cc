@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -136,9 +137,10 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
 void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(text))); }
 
 void AtomicFile::write_at(std::uint64_t offset, std::string_view text) {
-  BW_CHECK(fd_ >= 0 && !direct_ && offset + text.size() <= bytes_written_,
-           "{}: write_at {} + {} of {}", path_, offset, text.size(), bytes_written_);
+  BW_CHECK(fd_ >= 0, "{}: write after finish", path_);
+  if (direct_) fail_environment(path_, "cannot write: not a regular file");
   write_all(fd_, text.data(), text.size(), static_cast<off_t>(offset), path_);
+  bytes_written_ = std::max(bytes_written_, offset + text.size());
 }
 
 // rename() can replace what is there, linkat() cannot: hence a name in between.

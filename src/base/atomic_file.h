@@ -35,7 +35,7 @@ class AtomicFile {
 
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
-  // Replaces bytes that were written before; refused on a device or a pipe.
+  // Writes at a place of its own, past the end too; refused on a device or a pipe.
   void write_at(std::uint64_t offset, std::string_view text);
   // Flushes to the disk and renames. Nothing may be written afterwards.
   void finish();

@@ -2,6 +2,7 @@
 // A CSV file is read once: features go as float32 to a cache file, labels to another.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -20,6 +21,13 @@ using Fields = std::vector<std::string_view>;
 
 std::vector<std::string> copy_of(const Fields& fields) {
   return std::vector<std::string>(fields.begin(), fields.end());
+}
+
+float parse_non_finite(std::string_view cell) {
+  const bool is_nan = cell.find_first_of("aA") != std::string_view::npos;
+  if (is_nan) return std::numeric_limits<float>::quiet_NaN();
+  return cell.starts_with('-') ? -std::numeric_limits<float>::infinity()
+                               : std::numeric_limits<float>::infinity();
 }
 
 // Reads one file; used once.
@@ -99,8 +107,9 @@ class CsvParser {
     ++rows_;
   }
 
-  static float feature(std::string_view cell, std::size_t column, const std::string& where) {
+  float feature(std::string_view cell, std::size_t column, const std::string& where) const {
     const std::optional<double> value = parse_number(cell);
+    if (!value && spec_.accept_non_finite && looks_numeric(cell)) return parse_non_finite(cell);
     const auto narrow = static_cast<float>(value.value_or(0));
     if (!value || !std::isfinite(narrow)) {
       fail_input(where, "field {} is '{}', not a finite number", column + 1, printable(cell));

@@ -78,6 +78,14 @@ std::unique_ptr<DataSource> open_data(const DataSpec& spec) {
   return source;
 }
 
+std::unique_ptr<DataSource> open_outputs(const std::string& path) {
+  DataSpec spec;
+  spec.path = path;
+  spec.label = "none";
+  spec.accept_non_finite = true;
+  return open_data(spec);
+}
+
 bool ends_with_ignoring_case(std::string_view text, std::string_view ending) {
   if (text.size() < ending.size()) return false;
   text.remove_prefix(text.size() - ending.size());

@@ -19,6 +19,7 @@ struct DataSpec {
   // The column (csv) or array (npz) with the labels; empty: the last column, `y`. "none": there is
   // no label, all columns or arrays are features.
   std::string label;
+  bool accept_non_finite = false;  // nan and inf are numbers in a csv (as in outputs)
   CacheOptions cache;
 };
 
@@ -36,5 +37,8 @@ DataSpec with_default_split(DataSpec spec, std::string_view preferred);
 // Opens the data; what its samples look like is known afterwards. Throws Error{kInvalidInput} where
 // it is not data, is damaged, or has no such split; a split must be named where there are two.
 std::unique_ptr<DataSource> open_data(const DataSpec& spec);
+
+// Opens a file of outputs (npy, npz, csv) as `predict` writes it: every array a feature.
+std::unique_ptr<DataSource> open_outputs(const std::string& path);
 
 }  // namespace batchwise
