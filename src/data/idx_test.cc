@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
+
+#include "data/data_spec.h"
+#include "data/test_folder.h"
+
+namespace batchwise {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+// Three images of 2x2 and their labels, written by hand.
+const std::string kImages(
+    "\0\0\x08\x03\0\0\0\x03\0\0\0\x02\0\0\0\x02"
+    "abcdefghijkl",
+    28);
+const std::string kLabels("\0\0\x08\x01\0\0\0\x03\x07\x00\x02", 11);
+
+TEST(Idx, ReadsImagesAndLabelsAtRandom) {
+  TestFolder folder;
+  folder.write("train-images-idx3-ubyte", kImages);
+  folder.write("train-labels-idx1-ubyte", kLabels);
+  const auto source = open_data(parse_data_spec(folder.path()));
+  EXPECT_EQ(source->num_samples(), 3);
+  EXPECT_EQ(source->features()[0].shape, (Shape{1, 2, 2}));
+  EXPECT_EQ(source->features()[0].dtype, DType::kUInt8);
+  EXPECT_THAT(read_feature<std::uint8_t>(*source, {2, 0}),
+              ElementsAre('i', 'j', 'k', 'l', 'a', 'b', 'c', 'd'));
+  EXPECT_THAT(read_labels<std::int64_t>(*source, {2, 0, 1}), ElementsAre(2, 7, 0));
+}
+
+TEST(Idx, GzipGivesTheSame) {
+  TestFolder folder;
+  folder.write_gzip("t10k-images-idx3-ubyte.gz", kImages);
+  folder.write_gzip("t10k-labels-idx1-ubyte.gz", kLabels);
+  EXPECT_THAT(available_splits(folder.path()), ElementsAre("test"));
+  const auto source = open_data(parse_data_spec(folder.path() + ":test"));
+  EXPECT_THAT(read_feature<std::uint8_t>(*source, {1}), ElementsAre('e', 'f', 'g', 'h'));
+  EXPECT_THAT(read_labels<std::int64_t>(*source, {0, 1, 2}), ElementsAre(7, 0, 2));
+}
+
+TEST(Idx, ImagesWithoutLabelsCanBePredicted) {
+  TestFolder folder;
+  folder.write("t10k-images-idx3-ubyte", kImages);
+  EXPECT_FALSE(open_data(parse_data_spec(folder.path()))->label().has_value());
+}
+
+TEST(Idx, RefusesWhatItsHeaderDoesNotSay) {
+  TestFolder folder;
+  const std::string path = folder.write("train-images-idx3-ubyte", kImages.substr(0, 27));
+  const auto open = [&] { open_data(parse_data_spec(folder.path())); };
+  EXPECT_EQ(error_of(open), "[" + path + "] 27 bytes where the IDX header [3, 2, 2] makes it 28");
+  folder.write("train-images-idx3-ubyte", "\x7f" + kImages);
+  EXPECT_EQ(error_of(open), "[" + path + "] not an IDX file");
+  folder.write("train-images-idx3-ubyte", std::string("\0\0\x08\x04", 4) + std::string(16, '\xff'));
+  EXPECT_THAT(error_of(open), HasSubstr("is too large to address"));
+  folder.write("train-images-idx3-ubyte", std::string("\0\0\x0D\x01", 4) + std::string(16, '\1'));
+  EXPECT_THAT(error_of(open), HasSubstr("IDX type 0x0d"));
+  folder.write("train-images-idx3-ubyte", "");
+  EXPECT_EQ(error_of(open), "[" + path + "] the IDX header ends early");
+}
+
+TEST(Idx, RefusesTruncatedGzip) {
+  TestFolder folder;
+  const std::string path = folder.write_gzip("train-images-idx3-ubyte.gz", kImages);
+  const std::string whole = file_content(path);
+  folder.write("train-images-idx3-ubyte.gz", whole.substr(0, whole.size() - 9));
+  EXPECT_THAT(error_of([&] { open_data(parse_data_spec(folder.path())); }),
+              HasSubstr("compressed data ends early"));
+}
+
+TEST(Idx, RefusesLabelsOfAnotherNumber) {
+  TestFolder folder;
+  folder.write("train-images-idx3-ubyte", kImages);
+  folder.write("train-labels-idx1-ubyte", std::string("\0\0\x08\x01\0\0\0\x01\x07", 9));
+  EXPECT_EQ(error_of([&] { open_data(parse_data_spec(folder.path())); }),
+            "[" + folder.path() + "] 1 labels for 3 samples");
+}
+
+TEST(Idx, Mnist) {
+  const std::string path = shared_data("mnist");
+  if (path.empty()) GTEST_SKIP() << "no shared data";
+  EXPECT_THAT(available_splits(path), ElementsAre("train", "test"));
+  EXPECT_THAT(error_of([&] { open_data(parse_data_spec(path)); }),
+              HasSubstr("has the splits train, test: name one"));
+  const auto train = open_data(parse_data_spec(path + ":train"));
+  EXPECT_EQ(train->num_samples(), 60000);
+  EXPECT_EQ(train->features()[0].shape, (Shape{1, 28, 28}));
+  EXPECT_LT(train->resident_bytes(), 4096u);
+  const auto test = open_data(with_default_split(parse_data_spec(path), "test"));
+  EXPECT_EQ(test->num_samples(), 10000);
+}
+
+}  // namespace
+}  // namespace batchwise
