@@ -72,10 +72,15 @@ Tensor Tensor::zeros(DType dtype, Shape shape) {
 }
 
 Tensor Tensor::materialized() const {
-  if (!splat_) return *this;
+  if (!splat_ && is_aligned()) return *this;
   Tensor dense = zeros(dtype_, shape_);
   copy_to(dense.mutable_data());
   return dense;
+}
+
+bool Tensor::is_aligned() const {
+  const std::size_t size = dtype_bytes(dtype_);
+  return size == 0 || reinterpret_cast<std::uintptr_t>(data_) % size == 0;
 }
 
 Tensor Tensor::reshaped(Shape shape) const {

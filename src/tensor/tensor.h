@@ -88,13 +88,15 @@ class Tensor {
   // Requires: !is_splat() (of a splat: the one element).
   const std::byte* data() const { return data_; }
   std::byte* mutable_data() { return const_cast<std::byte*>(data_); }
-  // Requires: T is the dtype, !is_splat().
+  // Requires: T is the dtype, !is_splat(), is_aligned().
   template <typename T>
   std::span<const T> values() const {
-    BW_CHECK(dtype_of<T>() == dtype_ && !splat_);
+    BW_CHECK(dtype_of<T>() == dtype_ && !splat_ && is_aligned());
     return {reinterpret_cast<const T*>(data_), static_cast<std::size_t>(shape_.elements())};
   }
-  // The same values, dense.
+  // A view into a file may lie at any byte.
+  bool is_aligned() const;
+  // The same values, dense and aligned to their type.
   Tensor materialized() const;
   // The same elements under another shape of as many elements.
   Tensor reshaped(Shape shape) const;
