@@ -78,6 +78,7 @@ BatchCarry carry_batch_norm_training(const NodeView& view, std::span<const Batch
 }
 
 void gradient_batch_norm_training(GradientContext& context) {
+  require_gradient_of_first_only(context);
   GraphBuilder& build = context.build;
   const std::vector<ValueId> outputs = complete_outputs(context, 3);
   const Attributes group{{"group", context.node().attributes.get_int("group", 0)}};
@@ -153,6 +154,7 @@ BatchCarry carry_layer_norm(const NodeView& view, std::span<const BatchAxis> bat
 }
 
 void gradient_layer_norm(GradientContext& context) {
+  require_gradient_of_first_only(context);
   GraphBuilder& build = context.build;
   const ValueId dy = context.grad_output();
   if (context.wants(0) || context.wants(1)) {

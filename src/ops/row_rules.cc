@@ -114,6 +114,14 @@ ValueId as_channels(GraphBuilder& build, ValueId vector, int rank) {
   return build.op("Unsqueeze", {vector, build.int64s(axes)});
 }
 
+void require_gradient_of_first_only(GradientContext& context) {
+  for (std::size_t o = 0; o < context.node().outputs.size(); ++o) {
+    if ((context.grad_output(static_cast<int>(o)) == kNoValue) == (o != 0)) continue;
+    fail_input(NodeView(context.build.graph(), context.node()).where(),
+               "cannot be trained through its mean and deviation outputs");
+  }
+}
+
 std::vector<ValueId> complete_outputs(GradientContext& context, int count) {
   Graph& graph = context.build.graph();
   const NodeId id = graph.value(context.output(0)).producer;

@@ -45,6 +45,8 @@ ValueId sum_to_channels(GraphBuilder& build, ValueId value);
 ValueId transpose_last_two(GraphBuilder& build, ValueId value);
 // A vector [C] as [C, 1, ...], so that it broadcasts along axis 1 of a value of rank `rank`.
 ValueId as_channels(GraphBuilder& build, ValueId vector, int rank);
+// Throws Error where something depends on an output after the first: statistics have no gradient.
+void require_gradient_of_first_only(GradientContext& context);
 // The outputs of the node with optional outputs up to `count` made present.
 std::vector<ValueId> complete_outputs(GradientContext& context, int count);
 
