@@ -6,6 +6,7 @@
 
 #include "backend/cpu/conv_kernels.h"
 #include "backend/cpu/conv_shape.h"
+#include "backend/cpu/conv_strip.h"
 #include "base/thread_pool.h"
 
 // Convolutions on raw pointers, activations channels-last (N,H,W,C).
@@ -52,7 +53,7 @@ struct ConvPass {
   std::int64_t slabs;  // taps in the packed weights
   // kPaddedRows: few channels, so a tap is a whole row of the kernel over a padded copy of the
   // input.
-  std::int64_t pad_top, pad_left, padded_w, stride_h, reach_h;
+  ConvStrip strip;
   std::vector<ConvPhase> phases;
   std::vector<float> zeros;
   const ConvKernels* kernels;  // of the instruction set at the time of preparation

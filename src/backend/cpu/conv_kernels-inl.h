@@ -193,7 +193,7 @@ HWY_NOINLINE void conv_gradient_tile(const ConvGradientTile& tile) {
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
       float* to = tile.sum + r * tile.sum_stride + v * kLanes;
-      hn::StoreU(tile.add ? hn::Add(hn::LoadU(d, to), sums[r][v]) : sums[r][v], d, to);
+      hn::StoreU(hn::Add(tile.add ? hn::LoadU(d, to) : hn::Zero(d), sums[r][v]), d, to);
     }
   }
 }
@@ -290,7 +290,7 @@ HWY_INLINE void conv_depthwise_gradient_channels(D d, const ConvDepthwiseGradien
 #pragma GCC unroll 4
   for (int v = 0; v < kVectors; ++v) {
     float* to = job.sum + c + v * kLanes;
-    hn::StoreU(job.add ? hn::Add(hn::LoadU(d, to), sums[v]) : sums[v], d, to);
+    hn::StoreU(hn::Add(job.add ? hn::LoadU(d, to) : hn::Zero(d), sums[v]), d, to);
   }
 }
 
@@ -323,7 +323,7 @@ HWY_INLINE void conv_sum_channels(D d, const float* x, std::int64_t positions, s
 #pragma GCC unroll 4
   for (int v = 0; v < kVectors; ++v) {
     float* to = sums + v * kLanes;
-    hn::StoreU(add ? hn::Add(hn::LoadU(d, to), totals[v]) : totals[v], d, to);
+    hn::StoreU(hn::Add(add ? hn::LoadU(d, to) : hn::Zero(d), totals[v]), d, to);
   }
 }
 

@@ -34,7 +34,8 @@ struct ConvTile {
   const Epilogue* epilogue;  // its bias and residual are of the first column, as y is
 };
 
-// One register tile of a weight gradient: sum (+)= x^T dy over `height` x `width` positions.
+// One register tile of a weight gradient: sum = (add ? sum : 0) + x^T dy over `height` x `width`
+// positions.
 struct ConvGradientTile {
   const float* x;
   const float* dy;
@@ -57,7 +58,7 @@ struct ConvDepthwiseRow {
   const Epilogue* epilogue;  // its residual is of the first position, as y is
 };
 
-// sum[c] (+)= sum over height x width positions of x[c] * dy[c].
+// sum[c] = (add ? sum[c] : 0) + the sum over height x width positions of x[c] * dy[c].
 struct ConvDepthwiseGradient {
   const float* x;
   const float* dy;
@@ -77,7 +78,7 @@ struct ConvKernels {
   void (*gradient_tile[2][kConvMaxRows + 1])(const ConvGradientTile&);
   void (*depthwise_row)(const ConvDepthwiseRow&);
   void (*depthwise_gradient)(const ConvDepthwiseGradient&);
-  // sums[c] (+)= x[p][c] over `positions`, a chain a channel.
+  // sums[c] = (add ? sums[c] : 0) + the sum of x[p][c] over positions, in order.
   void (*column_sums)(const float* x, std::int64_t positions, std::int64_t step,
                       std::int64_t channels, float* sums, bool add);
 };

@@ -10,8 +10,6 @@ namespace {
 // Terms of a block of a sum, at most: as accurate as a pairwise sum of vectors, and long enough to
 // cost nothing.
 constexpr std::int64_t kBlock = 256;
-// Below this, a tap's run of input channels is too short for the inner loop.
-constexpr std::int64_t kFewChannels = 8;
 
 // `term_floats`: weights of one term, next to each other in the packing.
 std::vector<ConvSegment> cut_segments(const std::vector<ConvTap>& taps, std::int64_t run,
@@ -120,8 +118,7 @@ std::int64_t ConvPass::table_bytes() const {
 
 ConvPass prepare_conv_forward(const ConvShape& s) {
   check_shape(s);
-  const bool padded_rows =
-      s.groups == 1 && s.in_channels < kFewChannels && s.dilation_w == 1 && s.kernel_w > 1;
+  const bool padded_rows = conv_uses_padded_rows(s);
   ConvPass pass{};
   pass.kind = s.is_depthwise() ? ConvPass::Kind::kDepthwise
               : padded_rows    ? ConvPass::Kind::kPaddedRows
@@ -136,11 +133,7 @@ ConvPass prepare_conv_forward(const ConvShape& s) {
   pass.groups = s.groups;
   pass.run = padded_rows ? s.kernel_w * s.in_channels : s.group_in();
   pass.slabs = padded_rows ? s.kernel_h : s.taps();
-  pass.pad_top = s.pad_top;
-  pass.pad_left = s.pad_left;
-  pass.padded_w = std::max(s.in_width + s.pad_left, (s.out_width - 1) * s.stride_w + s.kernel_w);
-  pass.stride_h = s.stride_h;
-  pass.reach_h = (s.kernel_h - 1) * s.dilation_h + 1;
+  pass.strip = conv_strip(s);
   pass.phases.push_back(forward_phase(s, padded_rows));
   finish_pass(pass);
   return pass;

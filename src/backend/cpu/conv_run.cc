@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <cstring>
 
 #include "backend/cpu/conv.h"
 
@@ -42,8 +41,7 @@ std::int64_t strip_rows(const ConvPass& pass) {
 
 std::int64_t strip_floats(const ConvPass& pass) {
   if (pass.kind != ConvPass::Kind::kPaddedRows) return 0;
-  const std::int64_t height = (strip_rows(pass) - 1) * pass.stride_h + pass.reach_h;
-  return height * pass.padded_w * pass.in_channels;
+  return pass.strip.floats(strip_rows(pass));
 }
 
 // The scratch of one thread.
@@ -228,24 +226,6 @@ void run_taps(const Job& job, const float* x, ThreadPool& pool, void* scratch) {
   });
 }
 
-// Copies input rows [first, first + height) of one sample, with zeros around them.
-void fill_strip(const ConvPass& pass, const float* x, std::int64_t first, std::int64_t height,
-                float* strip) {
-  const std::int64_t row_floats = pass.padded_w * pass.in_channels;
-  const std::int64_t left = pass.pad_left * pass.in_channels;
-  const std::int64_t width = std::min(pass.in_w * pass.in_channels, row_floats - left);
-  for (std::int64_t h = first; h < first + height; ++h, strip += row_floats) {
-    if (h < 0 || h >= pass.in_h) {
-      std::memset(strip, 0, static_cast<std::size_t>(row_floats) * sizeof(float));
-      continue;
-    }
-    std::fill(strip, strip + left, 0.0f);
-    std::memcpy(strip + left, x + h * pass.in_w * pass.in_channels,
-                static_cast<std::size_t>(width) * sizeof(float));
-    std::fill(strip + left + width, strip + row_floats, 0.0f);
-  }
-}
-
 void run_padded_rows(const Job& job, const float* x, ThreadPool& pool, void* scratch) {
   const ConvPass& pass = job.pass;
   const ConvPhase& phase = pass.phases.front();
@@ -257,9 +237,8 @@ void run_padded_rows(const Job& job, const float* x, ThreadPool& pool, void* scr
       const std::int64_t sample = row / phase.rows_h;
       const std::int64_t i = row % phase.rows_h;
       const std::int64_t rows = std::min({strip_rows(pass), phase.rows_h - i, all.end - row});
-      fill_strip(pass, x + sample * sample_floats, i * pass.stride_h - pass.pad_top,
-                 (rows - 1) * pass.stride_h + pass.reach_h, own.strip);
-      const Source source{own.strip, INT64_MAX, pass.padded_w, 0, i};
+      pass.strip.fill(x + sample * sample_floats, i, rows, own.strip);
+      const Source source{own.strip, INT64_MAX, pass.strip.width, 0, i};
       run_part(job, phase, source, {row * phase.rows_w, (row + rows) * phase.rows_w},
                {0, pass.out_channels}, own);
       row += rows;
