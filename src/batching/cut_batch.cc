@@ -7,17 +7,17 @@
 
 namespace batchwise {
 
-std::vector<BatchPiece> cut_evenly(std::int64_t count, std::int64_t micro_batch) {
-  BW_CHECK(count >= 0 && micro_batch >= 1, "{} samples in pieces of {}", count, micro_batch);
-  std::vector<BatchPiece> pieces;
+std::vector<BatchSlice> cut_evenly(std::int64_t count, std::int64_t micro_batch) {
+  BW_CHECK(count >= 0 && micro_batch >= 1, "{} samples in slices of {}", count, micro_batch);
+  std::vector<BatchSlice> slices;
   const std::int64_t number = (count + micro_batch - 1) / micro_batch;
   std::int64_t first = 0;
   for (std::int64_t i = 0; i < number; ++i) {
     const std::int64_t end = count * (i + 1) / number;
-    pieces.push_back({first, end - first, i == 0});
+    slices.push_back({first, end - first, i == 0});
     first = end;
   }
-  return pieces;
+  return slices;
 }
 
 std::int64_t lane_count(std::int64_t batch_size) {
@@ -32,14 +32,15 @@ TrainingCut cut_training_batch(std::int64_t batch_size, std::int64_t granule,
   BW_CHECK(batch_size >= 1 && granule >= 0 && micro_batch >= 1);
   if (granule == 0) return {1, batch_size, {{0, batch_size, true}}};
   const std::int64_t groups = std::max<std::int64_t>(1, batch_size / granule);
-  const std::int64_t groups_at_once = std::max<std::int64_t>(1, (micro_batch + granule - 1) / granule);
+  const std::int64_t groups_at_once =
+      std::max<std::int64_t>(1, (micro_batch + granule - 1) / granule);
   TrainingCut cut{std::min(lane_count(batch_size), groups), 0, {}};
   for (std::int64_t lane = 0; lane < cut.lanes; ++lane) {
     const std::int64_t begin = groups * lane / cut.lanes, end = groups * (lane + 1) / cut.lanes;
     for (std::int64_t group = begin; group < end; group += groups_at_once) {
       const std::int64_t last = std::min(group + groups_at_once, end);
       const std::int64_t stop = last == groups ? batch_size : last * granule;
-      cut.pieces.push_back({group * granule, stop - group * granule, group == begin});
+      cut.slices.push_back({group * granule, stop - group * granule, group == begin});
       cut.micro_batch = std::max(cut.micro_batch, stop - group * granule);
     }
   }

@@ -6,15 +6,15 @@
 namespace batchwise {
 
 // A run of samples that go through the graph together.
-struct BatchPiece {
+struct BatchSlice {
   std::int64_t first = 0, count = 0;
   bool starts_lane = false;
-  bool operator==(const BatchPiece&) const = default;
+  bool operator==(const BatchSlice&) const = default;
 };
 
-// Cuts `count` samples for inference into pieces of at most `micro_batch`, as equal as can be, so
-// that none is left small: small pieces cost more a sample.
-std::vector<BatchPiece> cut_evenly(std::int64_t count, std::int64_t micro_batch);
+// Cuts `count` samples for inference into slices of at most `micro_batch`, as equal as can be, so
+// that none is left small: small slices cost more a sample.
+std::vector<BatchSlice> cut_evenly(std::int64_t count, std::int64_t micro_batch);
 
 // The number of independent sums of gradients that a batch is cut into: 1, 2 or 4. A function of
 // the batch alone, so that results do not depend on how it is run.
@@ -25,7 +25,7 @@ std::int64_t lane_count(std::int64_t batch_size);
 struct TrainingCut {
   std::int64_t lanes = 1;
   std::int64_t micro_batch = 1;  // after rounding up to whole granules
-  std::vector<BatchPiece> pieces;
+  std::vector<BatchSlice> slices;
 };
 // Requires: all at least 1. `granule` 0: the batch stays in one piece.
 TrainingCut cut_training_batch(std::int64_t batch_size, std::int64_t granule,

@@ -6,9 +6,9 @@
 namespace batchwise {
 namespace {
 
-void expect_whole(const std::vector<BatchPiece>& pieces, std::int64_t count) {
+void expect_whole(const std::vector<BatchSlice>& slices, std::int64_t count) {
   std::int64_t next = 0;
-  for (const BatchPiece& piece : pieces) {
+  for (const BatchSlice& piece : slices) {
     EXPECT_EQ(piece.first, next);
     EXPECT_GE(piece.count, 1);
     next += piece.count;
@@ -16,13 +16,13 @@ void expect_whole(const std::vector<BatchPiece>& pieces, std::int64_t count) {
   EXPECT_EQ(next, count);
 }
 
-TEST(CutBatch, InferencePiecesAreNearlyEqual) {
+TEST(CutBatch, InferenceSlicesAreNearlyEqual) {
   for (std::int64_t count : {1, 31, 32, 33, 65, 100, 1000}) {
     for (std::int64_t micro : {1, 7, 32, 64}) {
-      const auto pieces = cut_evenly(count, micro);
-      expect_whole(pieces, count);
+      const auto slices = cut_evenly(count, micro);
+      expect_whole(slices, count);
       std::int64_t low = count, high = 0;
-      for (const BatchPiece& piece : pieces) {
+      for (const BatchSlice& piece : slices) {
         low = std::min(low, piece.count);
         high = std::max(high, piece.count);
       }
@@ -39,9 +39,9 @@ TEST(CutBatch, TrainingLanesDoNotDependOnTheMicroBatch) {
       std::vector<std::int64_t> lanes_of_first;
       for (std::int64_t micro : {1, 3, 8, 64, 4096}) {
         const TrainingCut cut = cut_training_batch(batch, granule, micro);
-        expect_whole(cut.pieces, batch);
+        expect_whole(cut.slices, batch);
         std::vector<std::int64_t> lanes;
-        for (const BatchPiece& piece : cut.pieces) {
+        for (const BatchSlice& piece : cut.slices) {
           if (piece.starts_lane) lanes.push_back(piece.first);
           EXPECT_LE(piece.count, cut.micro_batch);
           EXPECT_EQ(piece.first % granule, 0);
@@ -59,8 +59,8 @@ TEST(CutBatch, TrainingLanesDoNotDependOnTheMicroBatch) {
 
 TEST(CutBatch, AShortLastGroupJoinsTheOneBeforeIt) {
   const TrainingCut cut = cut_training_batch(10, 4, 4);
-  ASSERT_EQ(cut.pieces.size(), 2u);
-  EXPECT_EQ(cut.pieces[1], (BatchPiece{4, 6, false}));
+  ASSERT_EQ(cut.slices.size(), 2u);
+  EXPECT_EQ(cut.slices[1], (BatchSlice{4, 6, false}));
   EXPECT_EQ(cut.micro_batch, 6);
 }
 

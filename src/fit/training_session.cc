@@ -65,7 +65,7 @@ void TrainingSession::prepare_sizes() {
   std::set<std::int64_t> sizes;
   for (std::int64_t batch : {options_.batch_size, options_.last_batch_size}) {
     if (batch == 0) continue;
-    for (const BatchPiece& piece : cut_training_batch(batch, granule_, micro_batch_).pieces) {
+    for (const BatchSlice& piece : cut_training_batch(batch, granule_, micro_batch_).slices) {
       sizes.insert(piece.count);
     }
   }
@@ -157,84 +157,105 @@ Workspace& TrainingSession::workspace(Programs& programs, std::int64_t samples) 
   return *entry.workspace;
 }
 
-StepResult TrainingSession::evaluate(const TrainingBatch& batch) {
-  BW_CHECK(options_.evaluates && !plan_only_);
-  StepResult result;
-  for (const BatchPiece& piece : cut_evenly(batch.samples, micro_batch_)) {
-    run_piece(evaluation_programs_, batch, piece, result);
-  }
-  result.samples = batch.samples;
-  return result;
+TrainingCut TrainingSession::cut_batch(std::int64_t samples) const {
+  return cut_training_batch(samples, granule_, micro_batch_);
 }
 
-StepResult TrainingSession::step(const TrainingBatch& batch, double learning_rate) {
-  BW_CHECK(!plan_only_ && batch.samples >= 1);
-  StepResult result;
-  const TrainingCut cut = cut_training_batch(batch.samples, granule_, micro_batch_);
-  std::int64_t lane = -1;
-  const double lane_scale = static_cast<double>(batch.nominal_samples) *
-                            static_cast<double>(cut.lanes) / static_cast<double>(batch.samples);
-  for (const BatchPiece& piece : cut.pieces) {
-    if (piece.starts_lane && ++lane > 0) finish_lane(lane - 1, cut, result, lane_scale);
-    run_piece(programs_, batch, piece, result);
-  }
-  finish_lane(lane, cut, result, lane_scale);
+void TrainingSession::begin_batch(std::int64_t samples, std::int64_t nominal_samples) {
+  BW_CHECK(!plan_only_ && samples >= 1 && nominal_samples >= 1);
+  cut_ = cut_batch(samples);
+  next_slice_ = 0;
+  lane_ = 0;
+  nominal_samples_ = nominal_samples;
+  result_ = {};
+  result_.samples = samples;
+}
+
+void TrainingSession::add_slice(const TrainingSamples& samples) {
+  BW_CHECK(next_slice_ < cut_.slices.size() && samples.count == cut_.slices[next_slice_].count);
+  const BatchSlice& slice = cut_.slices[next_slice_++];
+  if (slice.starts_lane && slice.first > 0) finish_lane();
+  run_samples(programs_, samples,
+              {.seed = options_.seed,
+               .step = steps_,
+               .first_sample = slice.first,
+               .accumulate = !slice.starts_lane},
+              result_);
+}
+
+StepResult TrainingSession::end_batch(double learning_rate) {
+  BW_CHECK(next_slice_ == cut_.slices.size());
+  finish_lane();
   if (options_.measure_gradients) {
-    result.norm2 = squared_norm(gradients_.begin(), gradients_.total_bytes());
+    const double scale =
+        static_cast<double>(nominal_samples_) / static_cast<double>(result_.samples);
+    result_.norm2 = squared_norm(gradients_.begin(), gradients_.total_bytes()) * scale * scale;
   }
   const auto rate = static_cast<float>(learning_rate);
   float norm = 0;
   const std::array<const void*, 1> inputs{&rate};
   std::array<void*, 1> outputs{&norm};
-  const std::size_t num_outputs = update_->graph().outputs.size();
-  update_workspace_->run(inputs, std::span<void* const>(outputs.data(), num_outputs),
+  update_workspace_->run(inputs, std::span(outputs.data(), update_->graph().outputs.size()),
                          {.seed = options_.seed, .step = steps_});
-  result.gradient_norm = static_cast<double>(norm);
+  result_.gradient_norm = static_cast<double>(norm);
   repack();
   ++steps_;
-  result.samples = batch.samples;
-  return result;
+  return result_;
 }
 
-void TrainingSession::run_piece(Programs& programs, const TrainingBatch& batch,
-                                const BatchPiece& piece, StepResult& result) {
-  Workspace& run = workspace(programs, piece.count);
-  const Graph& graph = run.program().graph();
-  std::array<const void*, 16> inputs{};
-  const std::size_t data_inputs = batch.features.size() + 1;
-  BW_CHECK(graph.inputs.size() >= data_inputs && graph.inputs.size() <= inputs.size());
-  for (std::size_t i = 0; i < data_inputs; ++i) {
-    const void* data = i < batch.features.size() ? batch.features[i] : batch.labels;
-    const TensorType& type = graph.type(graph.inputs[i]);
-    const std::int64_t sample_bytes =
-        type.shape.elements() / piece.count * static_cast<std::int64_t>(dtype_bytes(type.dtype));
-    inputs[i] = static_cast<const std::byte*>(data) + piece.first * sample_bytes;
+StepResult TrainingSession::step(const TrainingSamples& batch, std::int64_t nominal_samples,
+                                 double learning_rate) {
+  begin_batch(batch.count, nominal_samples);
+  const Graph& graph = programs_.begin()->second.program->graph();
+  const std::int64_t prepared_samples = programs_.begin()->first;
+  std::vector<const void*> features(batch.features.size());
+  const auto at = [&](const void* data, std::size_t input, std::int64_t first) {
+    const TensorType& type = graph.type(graph.inputs[input]);
+    return static_cast<const std::byte*>(data) +
+           first * (type.shape.elements() / prepared_samples) *
+               static_cast<std::int64_t>(dtype_bytes(type.dtype));
+  };
+  for (const BatchSlice& slice : TrainingCut(cut_).slices) {
+    for (std::size_t i = 0; i < features.size(); ++i) {
+      features[i] = at(batch.features[i], i, slice.first);
+    }
+    add_slice({features, at(batch.labels, features.size(), slice.first), slice.count});
   }
-  const float loss_scale =
-      1.0f / static_cast<float>(std::max<std::int64_t>(batch.nominal_samples, 1));
-  inputs[data_inputs] = &loss_scale;
-  const std::array<void*, 2> outputs{losses_.data(), predictions_.data()};
-  run.run(std::span(inputs.data(), graph.inputs.size()), outputs,
-          {.seed = options_.seed,
-           .step = steps_,
-           .first_sample = piece.first,
-           .accumulate = !piece.starts_lane});
-  count_metrics(batch, piece, result);
+  return end_batch(learning_rate);
 }
 
-void TrainingSession::count_metrics(const TrainingBatch& batch, const BatchPiece& piece,
-                                    StepResult& result) const {
+void TrainingSession::evaluate(const TrainingSamples& samples, StepResult& result) {
+  BW_CHECK(options_.evaluates && !plan_only_ && samples.count <= micro_batch_);
+  run_samples(evaluation_programs_, samples, {}, result);
+  result.samples += samples.count;
+}
+
+void TrainingSession::run_samples(Programs& programs, const TrainingSamples& samples,
+                                  const RunState& state, StepResult& result) {
+  Workspace& run = workspace(programs, samples.count);
+  const std::size_t num_inputs = run.program().graph().inputs.size();
+  std::array<const void*, 16> inputs{};
+  BW_CHECK(num_inputs > samples.features.size() && num_inputs <= inputs.size());
+  std::copy(samples.features.begin(), samples.features.end(), inputs.begin());
+  inputs[samples.features.size()] = samples.labels;
+  const float loss_scale = 1.0f / static_cast<float>(nominal_samples_);
+  inputs[samples.features.size() + 1] = &loss_scale;  // of training programs only
+  const std::array<void*, 2> outputs{losses_.data(), predictions_.data()};
+  run.run(std::span(inputs.data(), num_inputs), outputs, state);
+  count_metrics(samples, result);
+}
+
+void TrainingSession::count_metrics(const TrainingSamples& samples, StepResult& result) const {
   const auto* losses = reinterpret_cast<const float*>(losses_.data());
   const auto* outputs = reinterpret_cast<const float*>(predictions_.data());
-  for (std::int64_t s = 0; s < piece.count; ++s) {
+  for (std::int64_t s = 0; s < samples.count; ++s) {
     result.loss_sum += static_cast<double>(losses[s]);
     const float* row = outputs + s * output_floats_;
     if (options_.loss == Loss::kCrossEntropy) {
-      const std::int64_t label = static_cast<const std::int64_t*>(batch.labels)[piece.first + s];
+      const std::int64_t label = static_cast<const std::int64_t*>(samples.labels)[s];
       result.correct += std::max_element(row, row + output_floats_) - row == label;
     } else {
-      const float* target =
-          static_cast<const float*>(batch.labels) + (piece.first + s) * output_floats_;
+      const float* target = static_cast<const float*>(samples.labels) + s * output_floats_;
       double sum = 0;
       for (std::int64_t j = 0; j < output_floats_; ++j) {
         sum += std::abs(static_cast<double>(row[j]) - static_cast<double>(target[j]));
@@ -246,26 +267,28 @@ void TrainingSession::count_metrics(const TrainingBatch& batch, const BatchPiece
 
 // Lane sums are added in a fixed binary tree: like carrying in a binary counter, the sum of the
 // lanes so far moves up a level for each 1 in the lane's number.
-void TrainingSession::finish_lane(std::int64_t lane, const TrainingCut& cut, StepResult& result,
-                                  double scale) {
+void TrainingSession::finish_lane() {
+  const std::int64_t lane = lane_++;
+  const std::int64_t bytes = gradients_.total_bytes();
   if (options_.measure_gradients) {
-    result.lane_norms2.push_back(squared_norm(gradients_.begin(), gradients_.total_bytes()) *
-                                 scale * scale);
+    // As the mean over the lane's samples; lanes differ by one granule at most.
+    const double scale = static_cast<double>(nominal_samples_) * static_cast<double>(cut_.lanes) /
+                         static_cast<double>(result_.samples);
+    result_.lane_norms2.push_back(squared_norm(gradients_.begin(), bytes) * scale * scale);
   }
-  if (cut.lanes == 1) return;
+  if (cut_.lanes == 1) return;
   std::size_t level = 0;
   for (std::int64_t rest = lane; (rest & 1) != 0; rest >>= 1, ++level) {
-    add_lane(lane_sums_[level].data(), gradients_.begin(), gradients_.total_bytes(), *pool_);
+    add_lane(lane_sums_[level].data(), gradients_.begin(), bytes, *pool_);
   }
-  if (lane + 1 < cut.lanes) {
-    std::memcpy(lane_sums_[level].data(), gradients_.begin(),
-                static_cast<std::size_t>(gradients_.total_bytes()));
-  } else {
-    // Lanes that are no power of two leave sums on several levels.
-    for (; level < lane_sums_.size() && ((cut.lanes >> level) != 0); ++level) {
-      if (((lane >> level) & 1) != 0) {
-        add_lane(lane_sums_[level].data(), gradients_.begin(), gradients_.total_bytes(), *pool_);
-      }
+  if (lane + 1 < cut_.lanes) {
+    std::memcpy(lane_sums_[level].data(), gradients_.begin(), static_cast<std::size_t>(bytes));
+    return;
+  }
+  // Lanes that are no power of two leave sums on several levels.
+  for (; (lane >> level) != 0; ++level) {
+    if (((lane >> level) & 1) != 0) {
+      add_lane(lane_sums_[level].data(), gradients_.begin(), bytes, *pool_);
     }
   }
 }

@@ -50,13 +50,12 @@ struct StepResult {
   double norm2 = 0;                 // of the whole batch
 };
 
-// One batch as it lies in memory: features[i] has the samples of the model's input i, row-major,
-// labels int64 class ids or float32 targets.
-struct TrainingBatch {
-  std::vector<const void*> features;
+// Samples as they lie in memory: features[i] has those of the model's input i, row-major; labels
+// are int64 class ids or float32 targets.
+struct TrainingSamples {
+  std::span<const void* const> features;
   const void* labels = nullptr;
-  std::int64_t samples = 0;
-  std::int64_t nominal_samples = 0;  // the sum of gradients is divided by this
+  std::int64_t count = 0;
 };
 
 // A model being trained: its states (weights, moments, accumulators) and the programs that change
@@ -68,10 +67,19 @@ class TrainingSession {
   TrainingSession(std::shared_ptr<const TrainableModel> model, const TrainingOptions& options,
                   bool plan_only = false);
 
-  StepResult step(const TrainingBatch& batch, double learning_rate);
-  // Loss and metric of a batch with the weights as they are, as predict would compute them.
-  // Requires: options.evaluates.
-  StepResult evaluate(const TrainingBatch& batch);
+  // A weight update comes in slices, so that a batch need not lie in memory whole: begin_batch(),
+  // add_slice() for each of cut_batch(samples).slices in order, end_batch().
+  TrainingCut cut_batch(std::int64_t samples) const;
+  // The sum of the samples' gradients is divided by `nominal_samples`.
+  void begin_batch(std::int64_t samples, std::int64_t nominal_samples);
+  void add_slice(const TrainingSamples& slice);
+  StepResult end_batch(double learning_rate);
+  // All of it for a batch that lies in memory.
+  StepResult step(const TrainingSamples& batch, std::int64_t nominal_samples, double learning_rate);
+
+  // Adds loss and metric of at most micro_batch() samples with the weights as they are, as predict
+  // would compute them. Requires: options.evaluates.
+  void evaluate(const TrainingSamples& samples, StepResult& result);
 
   std::int64_t micro_batch() const { return micro_batch_; }
   std::int64_t steps() const { return steps_; }
@@ -101,10 +109,10 @@ class TrainingSession {
   Workspace& workspace(Programs& programs, std::int64_t samples);
   std::shared_ptr<const CompiledProgram> compile(std::int64_t samples, bool training);
   std::vector<void*> state_pointers(const CompiledProgram& program) const;
-  void run_piece(Programs& programs, const TrainingBatch& batch, const BatchPiece& piece,
-                 StepResult& result);
-  void count_metrics(const TrainingBatch& batch, const BatchPiece& piece, StepResult& result) const;
-  void finish_lane(std::int64_t lane, const TrainingCut& cut, StepResult& result, double scale);
+  void run_samples(Programs& programs, const TrainingSamples& samples, const RunState& state,
+                   StepResult& result);
+  void count_metrics(const TrainingSamples& samples, StepResult& result) const;
+  void finish_lane();
   void measure_memory();
 
   std::shared_ptr<const TrainableModel> model_;
@@ -120,6 +128,11 @@ class TrainingSession {
   std::shared_ptr<ConstantStore> constants_ = std::make_shared<ConstantStore>();
   std::shared_ptr<ThreadPool> pool_;
   std::shared_ptr<MappedBuffer> arena_;
+  // The batch that is being added up.
+  TrainingCut cut_;
+  std::size_t next_slice_ = 0;
+  std::int64_t lane_ = 0, nominal_samples_ = 1;
+  StepResult result_;
   StateStore weights_, optimizer_, gradients_, packed_;
   std::vector<MappedBuffer> lane_sums_;  // level l holds the sum of 2^l lanes
   std::vector<StateUse> packed_uses_;

@@ -268,7 +268,7 @@ const OpDef kOps[] = {
      .carry = carry_same,
      .gradient = gradient_identity,
      .elementwise = true,
-     .in_place_inputs = 0b1},
+     .view = true},
 };
 
 }  // namespace
