@@ -21,6 +21,12 @@ class PlainStream : public ByteStream {
     offset_ += static_cast<std::int64_t>(count);
     return count;
   }
+  std::int64_t skip(std::int64_t bytes) override {
+    const std::int64_t rest = std::max<std::int64_t>(file_->size_bytes() - offset_, 0);
+    const std::int64_t count = std::min(bytes, rest);
+    offset_ += count;
+    return count;
+  }
 
  private:
   std::shared_ptr<const InputFile> file_;
@@ -106,6 +112,19 @@ class InflateStream : public ByteStream {
 };
 
 }  // namespace
+
+std::int64_t ByteStream::skip(std::int64_t bytes) {
+  std::array<std::byte, 4096> passed;
+  std::int64_t done = 0;
+  while (done < bytes) {
+    const auto wanted = static_cast<std::size_t>(
+        std::min<std::int64_t>(bytes - done, static_cast<std::int64_t>(passed.size())));
+    const std::size_t count = read(std::span(passed).first(wanted));
+    done += static_cast<std::int64_t>(count);
+    if (count < wanted) break;
+  }
+  return done;
+}
 
 bool is_gzip(const InputFile& file) {
   std::array<std::byte, 2> magic{};

@@ -12,7 +12,9 @@
 namespace batchwise {
 namespace {
 
-const DataFormat* const kFormats[] = {&kCsvFormat, &kNpzFormat, &kNpyFormat, &kIdxFormat};
+const DataFormat* const kFormats[] = {&kCsvFormat,        &kNpzFormat, &kNpyFormat,
+                                      &kImageTarFormat,   &kIdxFormat, &kCifarFormat,
+                                      &kImageFolderFormat};
 
 const DataFormat& find_format(const std::string& path) {
   std::error_code error;

@@ -19,10 +19,13 @@ struct DataFormat {
   std::unique_ptr<DataSource> (*open)(const DataSpec& spec, CacheBudget& budget);
 };
 
-extern const DataFormat kIdxFormat;  // a folder with MNIST's files
-extern const DataFormat kCsvFormat;  // .csv, .csv.gz
-extern const DataFormat kNpyFormat;  // .npy
-extern const DataFormat kNpzFormat;  // .npz
+extern const DataFormat kIdxFormat;          // a folder with MNIST's files
+extern const DataFormat kCifarFormat;        // a folder with CIFAR-10's binary files
+extern const DataFormat kImageFolderFormat;  // a folder with a folder a class
+extern const DataFormat kImageTarFormat;     // .tar, .tar.gz, .tgz of such a folder
+extern const DataFormat kCsvFormat;          // .csv, .csv.gz
+extern const DataFormat kNpyFormat;          // .npy
+extern const DataFormat kNpzFormat;          // .npz
 
 bool ends_with_ignoring_case(std::string_view text, std::string_view ending);
 std::vector<std::string> no_splits(const std::string& path);

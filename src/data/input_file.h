@@ -40,6 +40,8 @@ class ByteStream {
   virtual ~ByteStream() = default;
   // Fills `out` as far as the data goes: fewer bytes mean that the end was reached.
   virtual std::size_t read(std::span<std::byte> out) = 0;
+  // Passes over up to `bytes` bytes and says how many there were.
+  virtual std::int64_t skip(std::int64_t bytes);
 };
 
 // The content of `file`, inflated where it is gzip (told by its first bytes, several members in a
