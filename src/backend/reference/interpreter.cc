@@ -16,6 +16,7 @@ const ReferenceRow& row_of(const NodeView& view) {
 // Runs one node on tensors: inputs[i] is null where input i is absent (or not read).
 std::vector<Tensor> run_node(const NodeView& view, std::span<const Tensor* const> inputs,
                              const RunState& state) {
+  BW_CHECK(view.node().epilogue.empty(), "{} has an epilogue", view.where());
   std::vector<Tensor> dense;  // keeps splats' dense forms until the kernel has run
   dense.reserve(inputs.size());
   std::vector<const void*> input_data;
@@ -122,6 +123,7 @@ bool can_evaluate(const Graph& graph, NodeId id) {
   const NodeView view(graph, graph.node(id));
   const ReferenceRow* row = find_reference(view.node().op);
   if (row == nullptr || row->reads_run_state || node_has_effect(view.node())) return false;
+  if (!view.node().epilogue.empty()) return false;
   if (row->reads_shapes_only) return true;
   for (int i = 0; i < view.num_inputs(); ++i) {
     if (view.has_input(i) && view.constant(i) == nullptr) return false;

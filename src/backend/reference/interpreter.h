@@ -9,7 +9,8 @@
 namespace batchwise::reference {
 
 // Runs a graph node by node with reference kernels, one buffer a value: the deliberately simple
-// path against which everything faster is checked. Returns the graph's outputs.
+// path against which everything faster is checked. Returns the graph's outputs. Requires: no node
+// has an epilogue.
 //
 // `states` holds the states by id; one that it lacks starts from its initial value, or zeros. Ops
 // that update a state, and accumulators, write the new value there. Null: states start afresh and
