@@ -45,7 +45,7 @@ void unary(const UnaryStep& step, const float* x, float* y, std::int64_t count, 
 // kAffine read neither (`saved` may be null).
 bool unary_grad_reads_output(UnaryOp op);
 
-// dx = dy * (slope of the step). At a kink: relu and abs have slope 0, leaky relu a; clip has slope
+// dx = dy * (slope of the step). At a kink: relu and abs have slope 0, leaky relu 1; clip has slope
 // 1 on its ends.
 void unary_grad(const UnaryStep& step, const float* dy, const float* saved, float* dx,
                 std::int64_t count, ThreadPool* pool);

@@ -116,11 +116,11 @@ struct UnaryGradKernel {
             d, args, [&](V dy, V y) HWY_ATTR { return hn::IfThenElseZero(hn::Gt(y, zero), dy); });
       case UnaryOp::kLeakyRelu:
         return map_gradient(d, args, [&](V dy, V x) HWY_ATTR {
-          return hn::IfThenElse(hn::Gt(x, zero), dy, hn::Mul(a, dy));
+          return hn::IfThenElse(hn::Lt(x, zero), hn::Mul(a, dy), dy);
         });
       case UnaryOp::kClip:
         return map_gradient(d, args, [&](V dy, V x) HWY_ATTR {
-          return hn::IfThenElseZero(hn::And(hn::Ge(x, a), hn::Le(x, b)), dy);
+          return hn::IfThenZeroElse(hn::Or(hn::Lt(x, a), hn::Gt(x, b)), dy);
         });
       case UnaryOp::kSigmoid:
         return map_gradient(

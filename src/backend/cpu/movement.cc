@@ -94,10 +94,7 @@ To convert(From x) {
     }
     return x >= kEnd ? std::numeric_limits<To>::max() : static_cast<To>(x);
   } else {
-    const auto wide = static_cast<std::int64_t>(x);
-    const auto least = static_cast<std::int64_t>(std::numeric_limits<To>::min());
-    const auto most = static_cast<std::int64_t>(std::numeric_limits<To>::max());
-    return static_cast<To>(std::clamp(wide, least, most));
+    return static_cast<To>(x);
   }
 }
 

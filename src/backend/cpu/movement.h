@@ -66,8 +66,8 @@ std::int64_t gather_grad(const Gather& gather, std::int64_t inner, const std::in
 std::int64_t gather_grad(const Gather& gather, std::int64_t inner, const std::int32_t* indices,
                          const float* dy, bool continues, float* dx, ThreadPool* pool);
 
-// Converts between float32, float64, int64, int32, uint8 and bool. A number that an integer type
-// cannot hold becomes the nearest it can; NaN becomes 0; bool is x != 0.
+// Converts between float32, float64, int64, int32, uint8 and bool. A float that an integer type
+// cannot hold becomes the nearest it can, an integer wraps; NaN becomes 0; bool is x != 0.
 bool can_cast(DType from, DType to);
 void cast(DType from_type, const void* from, DType to_type, void* to, std::int64_t count,
           ThreadPool* pool);
