@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "study/report_assets.h"
 #include "study/report_chapters.h"
 #include "study/report_text.h"
@@ -53,14 +55,17 @@ std::string header_html(const StudyResult& result) {
       "<header class=\"masthead\"><p class=\"eyebrow\">Batchwise study</p>\n"
       "<h1>Which batch size for {}?</h1>\n<dl class=\"facts\">\n",
       escape_html(model_names(result)));
+  html += fmt::format("<div><dt>{}</dt>", result.models.size() == 1 ? "Model" : "Models");
   for (const ModelStudy& study : result.models) {
     std::string inputs;
-    for (const std::string& input : study.model.inputs)
+    for (const std::string& input : study.model.inputs) {
       inputs += (inputs.empty() ? "" : ", ") + input;
+    }
     html +=
-        fact_html("Model", study.model.name,
-                  fmt::format("{} parameters; {}", format_count(study.model.parameters), inputs));
+        fmt::format("<dd>{}<small>{} parameters; {}</small></dd>", escape_html(study.model.name),
+                    format_count(study.model.parameters), escape_html(inputs));
   }
+  html += "</div>\n";
   std::string samples =
       fmt::format("{} training samples, {} validation samples", format_count(data.train_samples),
                   format_count(data.validation_samples));
@@ -74,6 +79,18 @@ std::string header_html(const StudyResult& result) {
   html += fact_html("Made", result.started_at + " UTC",
                     fmt::format("in {}; {}", format_duration(result.seconds_spent), versions));
   return html + "</dl></header>\n";
+}
+
+// Each word apart, so that a line never breaks at the hyphen of a flag.
+std::string command_html(std::string_view command) {
+  std::string html = "<code>";
+  while (!command.empty()) {
+    const std::size_t end = std::min(command.find(' '), command.size());
+    html += "<span>" + escape_html(command.substr(0, end)) + "</span>";
+    if (end < command.size()) html += ' ';
+    command.remove_prefix(std::min(end + 1, command.size()));
+  }
+  return html + "</code>";
 }
 
 std::string card_html(const Recommendation& answer) {
@@ -99,18 +116,26 @@ std::string card_html(const Recommendation& answer) {
     html += "</dl>\n";
   }
   if (!answer.command.empty()) {
-    html += fmt::format("<p class=\"next\">Run next</p><pre tabindex=\"0\"><code>{}</code></pre>\n",
-                        escape_html(answer.command));
+    html += "<p class=\"next\">Run next</p><pre>" + command_html(answer.command) + "</pre>\n";
   }
   return html + "</section>\n";
+}
+
+std::string chapter_id(std::size_t model, const ReportChapter& chapter) {
+  return fmt::format("model-{}-{}", model, chapter.name);
 }
 
 std::string answers_html(const StudyResult& result) {
   std::string html = "<main>\n<section class=\"answers\" aria-label=\"Recommendations\">\n";
   for (std::size_t i = 0; i < result.models.size(); ++i) {
     const ModelStudy& study = result.models[i];
-    html += fmt::format("<h2><a href=\"#model-{}\">{}</a></h2>\n<div class=\"cards\">\n", i,
-                        escape_html(study.model.name));
+    html += fmt::format("<div class=\"head\"><h2>{}</h2><nav aria-label=\"Chapters of {}\">",
+                        escape_html(study.model.name), escape_html(study.model.name));
+    for (const ReportChapter& chapter : report_chapters(study)) {
+      if (chapter.figures.empty()) continue;
+      html += fmt::format("<a href=\"#{}\">{}</a> ", chapter_id(i, chapter), chapter.name);
+    }
+    html += "</nav></div>\n<div class=\"cards\">\n";
     Recommendation answers[] = {study.for_predict, study.for_serve, study.for_fit};
     answers[1].use = StudyUse::kServe;
     answers[2].use = StudyUse::kFit;
@@ -127,7 +152,7 @@ std::string figure_html(const ReportFigure& figure, std::size_t model) {
       "aria-label=\"{}: the table below has the figures\"></canvas></div>\n"
       "<details><summary>Table</summary><div class=\"scroll\" tabindex=\"0\">{}</div></details>"
       "</figure>\n",
-      figure.wide ? "wide" : "half", escape_html(figure.title), escape_html(figure.how_to_read),
+      escape_html(figure.shape), escape_html(figure.title), escape_html(figure.how_to_read),
       figure.controls, escape_html(figure.kind), model, escape_html(figure.title),
       figure.table_html);
 }
@@ -136,8 +161,9 @@ std::string model_html(const ModelStudy& study, std::size_t model) {
   std::string html =
       fmt::format("<article id=\"model-{}\"><h2>{}</h2>\n", model, escape_html(study.model.name));
   for (const ReportChapter& chapter : report_chapters(study)) {
-    html += fmt::format("<section class=\"chapter\"><h3>{}</h3>\n<p class=\"finding\">{}</p>\n",
-                        escape_html(chapter.name), escape_html(chapter.finding));
+    html += fmt::format(
+        "<section class=\"chapter\" id=\"{}\"><h3>{}</h3>\n<p class=\"finding\">{}</p>\n",
+        chapter_id(model, chapter), chapter.name, escape_html(chapter.finding));
     if (!chapter.note.empty()) html += "<p class=\"note\">" + escape_html(chapter.note) + "</p>\n";
     if (!chapter.figures.empty()) {
       html += "<div class=\"figures\">\n";

@@ -11,7 +11,7 @@
 namespace batchwise {
 namespace {
 
-// Control characters never reach a page, so the list of parts is the one place that names them.
+// What the parts are called; report.js has the same order.
 struct PartColumn {
   const char* name;
   std::int64_t MemoryParts::*bytes;
@@ -51,7 +51,7 @@ ReportFigure memory_figure(const MemoryChapter& chapter, StudyUse use) {
           title,
           "Bytes live at the peak instant, by what they are for.",
           table.html(title),
-          false,
+          "half",
           ""};
 }
 
@@ -129,11 +129,11 @@ ReportChapter predict_chapter(const ModelStudy& study) {
   chapter.figures = {{"predict-time", "Time a call",
                       "Both axes logarithmic. Flat on the left is overhead; the "
                       "straight slope on the right is work.",
-                      table, false, ""},
+                      table, "half", ""},
                      {"predict-rate", "Samples a second",
-                      "The knee is the smallest size within 5 % of the best.", table, false, ""},
+                      "The knee is the smallest size within 5 % of the best.", table, "half", ""},
                      {"predict-sample", "Microseconds a sample",
-                      "What one sample costs at each size.", table, true, ""}};
+                      "What one sample costs at each size.", table, "wide", ""}};
   return chapter;
 }
 
@@ -160,7 +160,7 @@ ReportChapter accuracy_chapter(const ModelStudy& study) {
                              study.accuracy->trained_weights ? "trained ones" : "as in the file");
   chapter.figures = {{"accuracy", "Samples with the bits of batch 1",
                       "A full bar is what it should be.", table.html("Accuracy: against batch 1"),
-                      true, ""}};
+                      "wide low", ""}};
   return chapter;
 }
 
@@ -218,7 +218,7 @@ ReportFigure noise_figure(const FitChapter& fit) {
           "Noise, tr(Σ)/B, falls with the batch; the signal, |G|², does not. Where they meet, a "
           "larger batch begins to buy little. Estimated from the lanes, while training.",
           table.html("Fit: gradient noise"),
-          true,
+          "wide",
           ""};
 }
 
@@ -233,8 +233,8 @@ ReportChapter fit_chapter(const ModelStudy& study) {
                                   [](const FitRow& row) { return row.good_enough; });
   const FitRow& fastest = *std::min_element(fit.rows.begin(), fit.rows.end(), quicker);
   chapter.finding = fmt::format(
-      "Batch {} trains fastest, {} a run; {} of {} sizes end with a {} that chance cannot tell "
-      "from the best.",
+      "Batch {} trains fastest, {} a run; {} of {} sizes end with a final {} that chance cannot "
+      "tell from the best.",
       format_count(fastest.batch_size), format_duration(fastest.seconds.median), good,
       fit.rows.size(), fit.metric);
   chapter.note = fit.setting.empty() ? "" : fit.setting + ". ";
@@ -245,18 +245,20 @@ ReportChapter fit_chapter(const ModelStudy& study) {
     return !run.points.empty() && run.points.back().val_accuracy.has_value();
   });
   chapter.figures.push_back(
-      {"fit-loss", "Training loss", "Logarithmic. One line a run.", curves, false, kAxisSwitch});
+      {"fit-loss", "Training loss", "Logarithmic. One line a run.", curves, "half", kAxisSwitch});
   chapter.figures.push_back(any_metric
                                 ? ReportFigure{"fit-accuracy", "Validation accuracy",
-                                               "One line a run.", curves, false, kAxisSwitch}
+                                               "One line a run.", curves, "half", kAxisSwitch}
                                 : ReportFigure{"fit-val-loss", "Validation loss", "One line a run.",
-                                               curves, false, kAxisSwitch});
-  chapter.figures.push_back({"fit-final", "Final " + fit.metric,
-                             "Mean over seeds with its 95 % interval.", rows, true, ""});
+                                               curves, "half", kAxisSwitch});
   chapter.figures.push_back(
-      {"fit-samples-per-s", "Samples a second", "While training.", rows, false, ""});
+      {"fit-final", "Final " + fit.metric,
+       "Mean over seeds with its 95 % interval. Hollow: worse than the best beyond chance.", rows,
+       "wide", ""});
   chapter.figures.push_back(
-      {"fit-steps-per-s", "Steps a second", "Weight updates.", rows, false, ""});
+      {"fit-samples-per-s", "Samples a second", "While training.", rows, "half", ""});
+  chapter.figures.push_back(
+      {"fit-steps-per-s", "Steps a second", "Weight updates.", rows, "half", ""});
   if (!fit.noise.empty()) chapter.figures.push_back(noise_figure(fit));
   return chapter;
 }

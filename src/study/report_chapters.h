@@ -14,8 +14,8 @@ struct ReportFigure {
   std::string title;
   std::string how_to_read;
   std::string table_html;
-  bool wide = false;     // takes the whole width of the page
-  std::string controls;  // HTML of ours, not escaped
+  std::string shape = "half";  // of the width of the page; or "wide", "wide low"
+  std::string controls;        // HTML of ours, not escaped
 };
 
 // A chapter: one finding in a sentence, then its figures. Without figures, `finding` says why.

@@ -18,7 +18,7 @@ std::string format_count(std::int64_t value);  // 12,345
 std::string format_figure(double value);       // three digits that matter: 0.0123, 1.23, 12,300
 std::string format_bytes(std::int64_t bytes);  // 1.25 MiB
 std::string format_us(double us);              // 12.3 µs, 4.56 ms, 7.89 s
-std::string format_duration(double seconds);   // 4.2 s, 2 min 41 s
+std::string format_duration(double seconds);   // 70.5 ms, 4.21 s, 2 min 41 s
 std::string format_interval(const Interval& interval);  // 12.3 (12.1–12.6)
 
 // A table of text, written as HTML (first column as row headers) or for the terminal, aligned.

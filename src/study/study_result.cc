@@ -8,6 +8,7 @@
 #include <map>
 
 #include "measure/batch_laws.h"
+#include "study/report_text.h"
 
 namespace batchwise {
 namespace {
@@ -26,16 +27,16 @@ void add_neighbours(const std::vector<Row>& rows, std::size_t chosen, Recommenda
 }
 
 std::string predict_neighbour(const PredictRow& chosen, const PredictRow& other) {
-  return fmt::format("{:.0f} % of the throughput ({} samples/s), {:.2g}x the time a call",
+  return fmt::format("{:.0f} % of the throughput ({} samples/s), {:.2f}x the time a call",
                      100 * other.samples_per_s().median / chosen.samples_per_s().median,
-                     static_cast<std::int64_t>(other.samples_per_s().median),
+                     format_figure(other.samples_per_s().median),
                      other.us.median / chosen.us.median);
 }
 
 std::string fit_neighbour(const FitRow& chosen, const FitRow& other) {
-  return fmt::format("{:.2g}x the time ({:.3g} s), final metric {:.4f}{}",
-                     other.seconds.median / chosen.seconds.median, other.seconds.median,
-                     other.final_metric.median,
+  return fmt::format("{:.2f}x the time ({}), final metric {:.4f}{}",
+                     other.seconds.median / chosen.seconds.median,
+                     format_duration(other.seconds.median), other.final_metric.median,
                      other.good_enough ? "" : ", worse than the best beyond chance");
 }
 
@@ -134,9 +135,8 @@ Recommendation recommend_predict(const PredictChapter& chapter) {
   const PredictRow& row = chapter.rows[knee];
   answer.batch_size = row.batch_size;
   answer.why = fmt::format(
-      "the smallest size within 5 % of the best throughput: {:.0f} samples/s ({:.0f} to {:.0f}), "
-      "{:.3g} µs a sample",
-      rates[knee], row.samples_per_s().low, row.samples_per_s().high, row.us_per_sample().median);
+      "The smallest size within 5 % of the best throughput: {} samples/s, {} µs a sample",
+      format_interval(row.samples_per_s()), format_figure(row.us_per_sample().median));
   add_neighbours(chapter.rows, knee, &answer, predict_neighbour);
   return answer;
 }
@@ -163,10 +163,15 @@ Recommendation recommend_fit(const FitChapter& chapter) {
   const FitRow& row = chapter.rows[*chosen];
   answer.batch_size = row.batch_size;
   answer.why = fmt::format(
-      "the least time, {:.3g} s, among the {} of {} sizes whose final {} is as good as the best "
-      "within 95 %: {:.4f} ({:.4f} to {:.4f}, {} seeds)",
-      row.seconds.median, candidates, chapter.rows.size(), chapter.metric, row.final_metric.median,
-      row.final_metric.low, row.final_metric.high, row.seeds);
+      "The least time, {} a run, among the {} of {} sizes whose final {} chance cannot tell from "
+      "the "
+      "best: {:.4f}",
+      format_duration(row.seconds.median), candidates, chapter.rows.size(), chapter.metric,
+      row.final_metric.median);
+  if (row.final_metric.covers) {
+    answer.why += fmt::format(" ({:.4f}–{:.4f}, {} seeds)", row.final_metric.low,
+                              row.final_metric.high, row.seeds);
+  }
   add_neighbours(chapter.rows, *chosen, &answer, fit_neighbour);
   return answer;
 }

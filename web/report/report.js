@@ -38,6 +38,8 @@
           if (!interval) return;
           const low = chart.scales.y.getPixelForValue(interval[0]);
           const high = chart.scales.y.getPixelForValue(interval[1]);
+          // Narrower than its point: nothing to see, and the band shows it anyway.
+          if (Math.abs(low - high) < 9) return;
           context.beginPath();
           context.moveTo(element.x, low);
           context.lineTo(element.x, high);
@@ -119,7 +121,7 @@
     });
   };
   const linear_axis = (title, format, more = {}) =>
-    axis(title, {type: "linear", ...more, ticks: {maxTicksLimit: 7, callback: (value) => format(value)}});
+    axis(title, {type: "linear", ...more, ticks: {maxTicksLimit: 7, includeBounds: false, callback: (value) => format(value)}});
 
   const line = (label, points, hue, more = {}) => ({
     label, data: points, borderColor: hue, backgroundColor: hue, borderWidth: 2.2, pointRadius: 3,
@@ -141,8 +143,12 @@
     plugins: {
       legend: {
         position: "bottom", align: "start",
-        labels: {color: color("ink"), boxWidth: 18, boxHeight: 2, padding: 12, font: {size: 12},
-                 filter: (item, data) => item.text !== "" && !data.datasets[item.datasetIndex].band},
+        labels: {color: color("ink"), usePointStyle: true, boxWidth: 20, boxHeight: 8, padding: 14, font: {size: 12},
+                 // A line's sample is a line; points that stand alone show themselves.
+                 generateLabels: (chart) => Chart.defaults.plugins.legend.labels.generateLabels(chart)
+                   .filter((item) => !chart.data.datasets[item.datasetIndex].band)
+                   .map((item) => chart.data.datasets[item.datasetIndex].showLine === false ? item
+                     : {...item, pointStyle: "line", lineWidth: 2.2})},
       },
       tooltip: {
         filter: (item) => !item.dataset.band,
@@ -197,8 +203,8 @@
         plugins: {
           rules: {lines: near ? [{axis: "y", value: room, label: "limit", color: color("c2")}] : []},
           ...(room !== null && !near ? {subtitle: {
-            display: true, align: "end", color: color("soft"), font: {size: 12},
-            text: `limit for the plan: ${bytes(room)}, above this chart`}} : {}),
+            display: true, align: "end", color: color("soft"), font: {size: 12}, padding: {bottom: 12},
+            text: `limit, above the chart: ${bytes(room)}`}} : {}),
           legend: {position: "bottom", align: "start",
                    labels: {color: color("ink"), boxWidth: 12, boxHeight: 12, padding: 10, font: {size: 12}}},
         },
@@ -338,7 +344,7 @@
     const dataset = with_intervals(rows, "final_metric", "mean over seeds", color("c1"));
     dataset.showLine = false;
     dataset.pointRadius = 5;
-    dataset.pointStyle = rows.map((row) => row.good_enough ? "circle" : "crossRot");
+    dataset.pointBackgroundColor = rows.map((row) => row.good_enough ? color("c1") : color("surface"));
     dataset.borderWidth = 2;
     const answer = model.recommendation.fit;
     return {
@@ -365,13 +371,16 @@
     const noise = (row) => row.trace_sigma / row.batch_size;
     const positive = (get) => points(rows.filter((row) => get(row) > 0), size_of, get);
     const values = rows.flatMap((row) => [noise(row), row.grad_norm2]);
+    const scale = rows.length > 0 ? rows[rows.length - 1].b_simple : null;
     return {
       type: "line",
       data: {datasets: [
         line("noise, tr(Σ)/B", positive(noise), color("c2")),
         line("signal, |G|²", positive((row) => row.grad_norm2), color("c1"), {pointStyle: "rect", borderDash: [6, 4]}),
       ]},
-      options: base({x: batch_axis(rows.map(size_of)), y: log_axis("squared norm", values, figure)}, figure),
+      options: base({x: batch_axis(rows.map(size_of)), y: log_axis("squared norm", values, figure)}, figure,
+                    {plugins: {rules: {lines: scale === null ? [] :
+                      [{axis: "x", value: scale, label: "noise scale " + figure(scale), color: color("good")}]}}}),
     };
   };
 
