@@ -124,30 +124,54 @@ template <Rows kLayout, bool kAccumulate, class D, int kVectors>
 inline constexpr auto kStripTable = make_strip_table<kLayout, kAccumulate, D, kVectors>(
     std::make_integer_sequence<int, kStripRows<D> + 1>());
 
-// A few samples: dW is read and written once, straight from X and dY; the speed is that of memory.
+// Adds the samples to kLanes<D> elements of a row of dW; x[s] is broadcast already, or read from
+// the column of X where kSamples is 0.
+template <int kSamples, class D, class Broadcasts>
+HWY_INLINE void add_samples_at(D d, const WeightGradientJob& job, const Broadcasts& x,
+                               const float* x_column, float* dw, std::int64_t column) {
+  auto sum = job.accumulate ? hn::LoadU(d, dw + column) : hn::Zero(d);
+  const std::int64_t samples = kSamples == 0 ? job.m : kSamples;
+  for (std::int64_t s = 0; s < samples; ++s) {
+    const float value = kSamples == 0 ? x_column[s * job.x_stride] : x[s];
+    multiply_add(sum, hn::Set(d, value), hn::LoadU(d, job.dy + s * job.dy_stride + column));
+  }
+  hn::StoreU(sum, d, dw + column);
+}
+
+// A few samples, or a narrow dW: it is read and written once, straight from X and dY. The end of a
+// row goes in pieces of 8, 4, 2 and 1: a masked store would stall the load of the next row.
 template <int kSamples, class D>
 HWY_NOINLINE void add_few_samples(D d, const WeightGradientJob& job, std::int64_t row,
                                   std::int64_t row_end) {
-  constexpr std::int64_t kLane = kLanes<D>;
   for (; row < row_end; ++row) {
-    hn::Vec<D> x[kSamples];
-    for (int s = 0; s < kSamples; ++s) x[s] = hn::Set(d, job.x[s * job.x_stride + row]);
+    float x[kSamples + 1];
+    for (int s = 0; s < kSamples; ++s) x[s] = job.x[s * job.x_stride + row];
+    const float* x_column = job.x + row;
     float* dw = job.dw + row * job.dw_stride;
     std::int64_t column = 0;
-    for (; column + kLane <= job.n; column += kLane) {
-      auto sum = job.accumulate ? hn::LoadU(d, dw + column) : hn::Zero(d);
-      for (int s = 0; s < kSamples; ++s) {
-        multiply_add(sum, x[s], hn::LoadU(d, job.dy + s * job.dy_stride + column));
-      }
-      hn::StoreU(sum, d, dw + column);
+    for (; column + kLanes<D> <= job.n; column += kLanes<D>) {
+      add_samples_at<kSamples>(d, job, x, x_column, dw, column);
     }
     const std::int64_t rest = job.n - column;
-    if (rest == 0) continue;
-    auto sum = job.accumulate ? load_first(d, dw + column, rest) : hn::Zero(d);
-    for (int s = 0; s < kSamples; ++s) {
-      multiply_add(sum, x[s], load_first(d, job.dy + s * job.dy_stride + column, rest));
+    if constexpr (kLanes < D >> 8) {
+      if ((rest & 8) != 0) {
+        add_samples_at<kSamples>(hn::CappedTag<float, 8>(), job, x, x_column, dw, column);
+        column += 8;
+      }
     }
-    store_first(d, sum, dw + column, rest);
+    if constexpr (kLanes < D >> 4) {
+      if ((rest & 4) != 0) {
+        add_samples_at<kSamples>(hn::CappedTag<float, 4>(), job, x, x_column, dw, column);
+        column += 4;
+      }
+    }
+    if ((rest & 2) != 0) {
+      add_samples_at<kSamples>(hn::CappedTag<float, 2>(), job, x, x_column, dw, column);
+      column += 2;
+    }
+    if ((rest & 1) != 0) {
+      add_samples_at<kSamples>(hn::CappedTag<float, 1>(), job, x, x_column, dw, column);
+    }
   }
 }
 
@@ -209,10 +233,7 @@ class GradientBlock {
     }
   }
 
- private:
-  static constexpr std::int64_t kTileColumns =
-      std::max<std::int64_t>(kGradientVectors<D> * kLanes<D>, kPanelColumns);
-
+  // Columns [column, column_end), with strips of X that are packed already.
   void run_columns(std::int64_t row, std::int64_t row_end, std::int64_t column,
                    std::int64_t column_end, const float* packed_x) const {
     Strip strip;
@@ -234,6 +255,10 @@ class GradientBlock {
     }
   }
 
+ private:
+  static constexpr std::int64_t kTileColumns =
+      std::max<std::int64_t>(kGradientVectors<D> * kLanes<D>, kPanelColumns);
+
   const WeightGradientJob& job_;
   const std::int64_t sample_, samples_;
   const float* packed_dy_;
@@ -253,8 +278,44 @@ void add_few_samples_by_count(const WeightGradientJob& job, std::int64_t row,
       return add_few_samples<1>(d, job, row, row_end);
     case 2:
       return add_few_samples<2>(d, job, row, row_end);
-    default:
+    case 3:
       return add_few_samples<3>(d, job, row, row_end);
+    default:
+      return add_few_samples<0>(d, job, row, row_end);
+  }
+}
+
+// dW of few columns is computed as its transpose [n][k]: vectors along k are full, and the sums are
+// the same. Rows [row, row_end) of dW.
+template <class D>
+void narrow_gradient_rows(const WeightGradientJob& job, std::int64_t row, std::int64_t row_end,
+                          const NarrowGradientLayout& layout, float* scratch) {
+  const std::int64_t rows = row_end - row;
+  float* transpose = scratch;
+  float* strips = transpose + layout.transpose_floats;
+  float* panels = strips + layout.strip_floats;
+  if (job.accumulate) {
+    for (std::int64_t k = 0; k < rows; ++k) {
+      const float* from = job.dw + (row + k) * job.dw_stride;
+      for (std::int64_t n = 0; n < job.n; ++n) transpose[n * rows + k] = from[n];
+    }
+  }
+  const WeightGradientJob swapped{job.m,       job.n,        rows,      job.dy, job.dy_stride,
+                                  job.x + row, job.x_stride, transpose, rows,   job.accumulate};
+  for (std::int64_t sample = 0; sample < job.m; sample += kNarrowSamples) {
+    const std::int64_t samples = std::min(kNarrowSamples, job.m - sample);
+    pack_x<D>(swapped, sample, samples, 0, job.n, strips);
+    for (std::int64_t column = 0; column < rows; column += kNarrowColumns) {
+      const std::int64_t end = std::min(column + kNarrowColumns, rows);
+      float* const first_panel = panels - column * samples;
+      pack_dy(swapped, sample, samples, column, end, first_panel);
+      GradientBlock<D>(swapped, sample, samples, first_panel)
+          .run_columns(0, job.n, column, end, strips);
+    }
+  }
+  for (std::int64_t k = 0; k < rows; ++k) {
+    float* to = job.dw + (row + k) * job.dw_stride;
+    for (std::int64_t n = 0; n < job.n; ++n) to[n] = transpose[n * rows + k];
   }
 }
 
@@ -262,10 +323,21 @@ void add_few_samples_by_count(const WeightGradientJob& job, std::int64_t row,
 template <class D>
 void weight_gradient_with(const WeightGradientJob& job, ThreadPool& pool, float* scratch) {
   const int threads = pool.threads();
-  if (job.m <= kFewSamples) {
+  const GradientPath path = choose_gradient_path(job.m, job.n);
+  if (path == GradientPath::kFewSamples) {
     return pool.run([&](int part) {
       const PartRange rows = part_range(job.k, part, threads);
       add_few_samples_by_count<D>(job, rows.begin, rows.end);
+    });
+  }
+  if (path == GradientPath::kNarrow) {
+    const NarrowGradientLayout layout(job.k, job.n, threads);
+    return pool.run([&](int part) {
+      const PartRange rows = part_range(job.k, part, threads, kPanelColumns);
+      float* own = scratch + part * layout.part_floats;
+      if (rows.begin < rows.end) {
+        narrow_gradient_rows<D>(job, rows.begin, rows.end, layout, own);
+      }
     });
   }
   const GradientLayout layout(job.m, job.n);

@@ -25,9 +25,13 @@ namespace batchwise::cpu {
 HWY_EXPORT(weight_gradient_on_target);
 HWY_EXPORT(bias_gradient_on_target);
 
-std::size_t weight_gradient_scratch_floats(std::int64_t m, std::int64_t /*k*/, std::int64_t n,
+std::size_t weight_gradient_scratch_floats(std::int64_t m, std::int64_t k, std::int64_t n,
                                            int threads) {
-  if (m <= kFewSamples) return 0;
+  const GradientPath path = choose_gradient_path(m, n);
+  if (path == GradientPath::kFewSamples) return 0;
+  if (path == GradientPath::kNarrow) {
+    return static_cast<std::size_t>(NarrowGradientLayout(k, n, threads).part_floats * threads);
+  }
   const GradientLayout layout(m, n);
   return static_cast<std::size_t>(layout.panel_floats + threads * layout.strip_floats);
 }

@@ -7,8 +7,19 @@
 
 namespace batchwise::cpu {
 
-// Up to so many samples the weight gradient is added straight to dW, without scratch.
-inline constexpr std::int64_t kFewSamples = 3;
+// The ways to the same bits.
+enum class GradientPath {
+  kFewSamples,  // straight to dW, without scratch
+  kNarrow,      // few columns: through the transpose of dW
+  kStrips,
+};
+
+constexpr GradientPath choose_gradient_path(std::int64_t m, std::int64_t n) {
+  const bool narrow = n < kPanelColumns;
+  if (m <= 3 || (narrow && m < 12)) return GradientPath::kFewSamples;
+  return narrow ? GradientPath::kNarrow : GradientPath::kStrips;
+}
+
 inline constexpr std::int64_t kMaxBlockSamples = 512;
 // Rows of dW whose strips of X are packed at a time; a multiple of every strip's rows.
 inline constexpr std::int64_t kGradientRowBlock = 96;
@@ -25,6 +36,25 @@ struct GradientLayout {
     const std::int64_t columns = (n + kPanelColumns - 1) / kPanelColumns * kPanelColumns;
     panel_floats = columns * block_samples;
     strip_floats = kGradientRowBlock * block_samples;
+  }
+};
+
+// Samples and rows of dW that the narrow path packs at a time, so that they stay in the first
+// caches.
+inline constexpr std::int64_t kNarrowSamples = 128;
+inline constexpr std::int64_t kNarrowColumns = 128;
+
+// The scratch of the narrow path: for each thread the transpose of its part of dW, strips of dY and
+// panels of X.
+struct NarrowGradientLayout {
+  std::int64_t transpose_floats, strip_floats, part_floats;
+
+  NarrowGradientLayout(std::int64_t k, std::int64_t n, int threads) {
+    const std::int64_t panels = (k + kPanelColumns - 1) / kPanelColumns;
+    const std::int64_t rows = (panels + threads - 1) / threads * kPanelColumns;
+    transpose_floats = rows * n / 16 * 16 + 16;
+    strip_floats = kNarrowSamples * kPanelColumns;
+    part_floats = transpose_floats + strip_floats + kNarrowSamples * kNarrowColumns;
   }
 };
 
