@@ -210,11 +210,63 @@ HWY_NOINLINE void finish_tile(D d, const float* sums, int rows, int row_floats, 
   }
 }
 
+// Blocks of the sum that are under way at a time: a small tile has too few chains of its own to
+// hide the latency of a multiply-add. The sums of blocks are still added in order.
+constexpr int blocks_at_a_time(int rows, int vectors) {
+  return rows * vectors <= 2 ? 4 : rows * vectors <= 4 ? 2 : 1;
+}
+
+// The sums of up to kBlocks whole blocks, the first of them at the cursor, which then moves on.
+template <Rows kLayout, bool kPrefetch, class D, int kRows, int kVectors, int kBlocks>
+HWY_INLINE void sum_whole_blocks(D d, int blocks, Cursor<D, kRows, kVectors>& cursor,
+                                 hn::Vec<D> (&sums)[kBlocks][kRows][kVectors]) {
+  static_assert(kLayout == Rows::kApart);
+  Cursor<D, kRows, kVectors> cursors[kBlocks];
+#pragma GCC unroll 4
+  for (int i = 0; i < kBlocks; ++i) {
+    // Where there are fewer blocks, the first is summed again, and not used.
+    const std::int64_t terms = i < blocks ? i * kSumBlock : 0;
+    cursors[i] = cursor;
+    for (auto& a : cursors[i].a) a += terms;
+    for (auto& b : cursors[i].b) b += terms * kPanelColumns;
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) sums[i][r][v] = hn::Zero(d);
+    }
+  }
+  for (std::int64_t k = 0; k < kSumBlock; k += 2) {
+#pragma GCC unroll 2
+    for (int u = 0; u < 2; ++u) {
+#pragma GCC unroll 4
+      for (int i = 0; i < kBlocks; ++i) add_terms<kLayout, kPrefetch>(d, cursors[i], u, sums[i]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < kBlocks; ++i) advance<kLayout>(cursors[i], 2);
+  }
+  for (auto& a : cursor.a) a += blocks * kSumBlock;
+  for (auto& b : cursor.b) b += blocks * kSumBlock * kPanelColumns;
+}
+
+template <class D, int kRows, int kVectors>
+HWY_INLINE void add_to_totals(D d, hn::Vec<D> (&sums)[kRows][kVectors], bool first, float* totals) {
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 16
+    for (int v = 0; v < kVectors; ++v) {
+      float* total = totals + (r * kVectors + v) * kLanes<D>;
+      if (!first) sums[r][v] = hn::Add(hn::Load(d, total), sums[r][v]);
+      hn::Store(sums[r][v], d, total);
+    }
+  }
+}
+
 // The forward micro-kernel. Sums of blocks are kept on the stack: that is a load, an addition and
 // a store for every 256 multiply-adds.
 template <Rows kLayout, bool kPrefetch, class D, int kRows, int kVectors>
 HWY_NOINLINE void forward_tile(const Tile& tile) {
   const D d;
+  constexpr int kBlocks = blocks_at_a_time(kRows, kVectors);
   constexpr int kRowFloats = kVectors * kLanes<D>;
   alignas(64) float totals[kRows * kRowFloats];
   auto cursor = start_cursor<D, kRows, kVectors>(tile, kLayout);
@@ -222,7 +274,20 @@ HWY_NOINLINE void forward_tile(const Tile& tile) {
     for (int r = 0; r < kRows; ++r) __builtin_prefetch(tile.c + r * tile.c_stride, 1, 3);
   }
   std::int64_t done = 0;
-  do {
+  if constexpr (kBlocks > 1) {
+    while (tile.k - done >= 2 * kSumBlock) {
+      const auto blocks =
+          static_cast<int>(std::min<std::int64_t>((tile.k - done) / kSumBlock, kBlocks));
+      hn::Vec<D> sums[kBlocks][kRows][kVectors];
+      sum_whole_blocks<kLayout, kPrefetch>(d, blocks, cursor, sums);
+#pragma GCC unroll 4
+      for (int i = 0; i < kBlocks; ++i) {
+        if (i < blocks) add_to_totals(d, sums[i], done + i == 0, totals);
+      }
+      done += blocks * kSumBlock;
+    }
+  }
+  while (done < tile.k || done == 0) {
     const std::int64_t terms = std::min(tile.k - done, kSumBlock);
     hn::Vec<D> sums[kRows][kVectors];
 #pragma GCC unroll 16
@@ -231,17 +296,10 @@ HWY_NOINLINE void forward_tile(const Tile& tile) {
       for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::Zero(d);
     }
     add_chain<kLayout, kPrefetch>(d, terms, cursor, sums);
-#pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 16
-      for (int v = 0; v < kVectors; ++v) {
-        float* total = totals + r * kRowFloats + v * kLanes<D>;
-        if (done != 0) sums[r][v] = hn::Add(hn::Load(d, total), sums[r][v]);
-        hn::Store(sums[r][v], d, total);
-      }
-    }
+    add_to_totals(d, sums, done == 0, totals);
+    if (tile.k == 0) break;
     done += terms;
-  } while (done < tile.k);
+  }
   finish_tile(d, totals, kRows, kRowFloats, tile);
 }
 
