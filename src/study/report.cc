@@ -150,11 +150,11 @@ std::string figure_html(const ReportFigure& figure, std::size_t model) {
       "<figure class=\"{}\"><figcaption><h4>{}</h4><p>{}</p>{}</figcaption>\n"
       "<div class=\"chart\"><canvas data-chart=\"{}\" data-model=\"{}\" role=\"img\" "
       "aria-label=\"{}: the table below has the figures\"></canvas></div>\n"
-      "<details><summary>Table</summary><div class=\"scroll\" tabindex=\"0\">{}</div></details>"
+      "<details{}><summary>Table</summary><div class=\"scroll\" tabindex=\"0\">{}</div></details>"
       "</figure>\n",
       escape_html(figure.shape), escape_html(figure.title), escape_html(figure.how_to_read),
       figure.controls, escape_html(figure.kind), model, escape_html(figure.title),
-      figure.table_html);
+      figure.prints_table ? "" : " class=\"screen\"", figure.table_html);
 }
 
 std::string model_html(const ModelStudy& study, std::size_t model) {

@@ -52,7 +52,8 @@ ReportFigure memory_figure(const MemoryChapter& chapter, StudyUse use) {
           "Bytes live at the peak instant, by what they are for.",
           table.html(title),
           "half",
-          ""};
+          "",
+          true};
 }
 
 ReportChapter memory_chapter(const ModelStudy& study) {
@@ -133,7 +134,7 @@ ReportChapter predict_chapter(const ModelStudy& study) {
                      {"predict-rate", "Samples a second",
                       "The knee is the smallest size within 5 % of the best.", table, "half", ""},
                      {"predict-sample", "Microseconds a sample",
-                      "What one sample costs at each size.", table, "wide", ""}};
+                      "What one sample costs at each size.", table, "wide", "", true}};
   return chapter;
 }
 
@@ -142,25 +143,25 @@ ReportChapter accuracy_chapter(const ModelStudy& study) {
   if (!study.accuracy || study.accuracy->rows.empty()) return chapter;
   TextTable table({"batch", "samples", "differing samples", "differing values", "largest error",
                    "units in the last place", "changed classes"});
-  std::int64_t differing = 0, changed = 0;
+  const AccuracyRow* worst = nullptr;
   for (const AccuracyRow& row : study.accuracy->rows) {
-    differing += row.differing_samples;
-    changed += row.changed_classes;
+    if (worst == nullptr || row.differing_samples > worst->differing_samples) worst = &row;
     table.add({format_count(row.batch_size), format_count(row.samples),
                format_count(row.differing_samples), format_count(row.differing_values),
                format_figure(row.max_abs_error), format_count(row.max_ulp),
                format_count(row.changed_classes)});
   }
   chapter.finding =
-      differing == 0
+      worst->differing_samples == 0
           ? "Every sample has the same bits at every batch size: the batch size is free to choose."
-          : fmt::format("{} samples differ from batch 1, and {} of their classes change.",
-                        format_count(differing), format_count(changed));
+          : fmt::format("At batch {}, {} of {} samples differ from batch 1, and {} change class.",
+                        format_count(worst->batch_size), format_count(worst->differing_samples),
+                        format_count(worst->samples), format_count(worst->changed_classes));
   chapter.note = fmt::format("Each sample alone (batch 1) is the control; weights are {}.",
                              study.accuracy->trained_weights ? "trained ones" : "as in the file");
   chapter.figures = {{"accuracy", "Samples with the bits of batch 1",
                       "A full bar is what it should be.", table.html("Accuracy: against batch 1"),
-                      "wide low", ""}};
+                      "wide low", "", true}};
   return chapter;
 }
 
@@ -219,7 +220,8 @@ ReportFigure noise_figure(const FitChapter& fit) {
           "larger batch begins to buy little. Estimated from the lanes, while training.",
           table.html("Fit: gradient noise"),
           "wide",
-          ""};
+          "",
+          true};
 }
 
 ReportChapter fit_chapter(const ModelStudy& study) {
@@ -254,7 +256,7 @@ ReportChapter fit_chapter(const ModelStudy& study) {
   chapter.figures.push_back(
       {"fit-final", "Final " + fit.metric,
        "Mean over seeds with its 95 % interval. Hollow: worse than the best beyond chance.", rows,
-       "wide", ""});
+       "wide", "", true});
   chapter.figures.push_back(
       {"fit-samples-per-s", "Samples a second", "While training.", rows, "half", ""});
   chapter.figures.push_back(

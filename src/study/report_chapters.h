@@ -16,6 +16,7 @@ struct ReportFigure {
   std::string table_html;
   std::string shape = "half";  // of the width of the page; or "wide", "wide low"
   std::string controls;        // HTML of ours, not escaped
+  bool prints_table = false;   // else the table is for the screen: long, or printed elsewhere
 };
 
 // A chapter: one finding in a sentence, then its figures. Without figures, `finding` says why.

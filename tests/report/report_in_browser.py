@@ -91,6 +91,24 @@ def faults_of(browser):
     return faults
 
 
+def print_faults_of(browser):
+    faults = ["console: " + entry["message"] for entry in browser.get_log("browser")]
+    paper = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    if paper != "rgb(255, 255, 255)":
+        faults.append(f"the paper is {paper}")
+    tables = browser.execute_script(
+        "return [...document.querySelectorAll('details table')].filter((t) => t.checkVisibility())"
+        ".map((t) => t.caption.textContent + t.closest('article').id)")
+    if not tables or len(tables) != len(set(tables)):
+        faults.append(f"tables shown: {tables}")
+    for table, over in browser.execute_script(
+            "return [...document.querySelectorAll('details table')].filter((t) => t.checkVisibility())"
+            ".map((t) => [t.caption.textContent, t.scrollWidth - t.parentElement.clientWidth])"):
+        if over > 0:
+            faults.append(f"the table '{table}' is {over} pixels wider than its page")
+    return faults
+
+
 def screenshot(browser, path, width):
     height = browser.execute_script("return document.documentElement.scrollHeight")
     picture = browser.execute_cdp_cmd("Page.captureScreenshot", {
@@ -108,8 +126,14 @@ def check(browser, name, html, folder):
             if folder:
                 screenshot(browser, os.path.join(folder, f"{name}-{width}-{theme}.png"), width)
             faults += [f"{name}, {width} wide, {theme}: {fault}" for fault in faults_of(browser)]
+    # Printed: light, whatever the theme, and each table once.
+    show(browser, "file://" + html, 718, "dark")
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {
+        "media": "print", "features": [{"name": "prefers-color-scheme", "value": "dark"}]})
+    browser.execute_script("dispatchEvent(new Event('beforeprint'))")
+    faults += [f"{name}, printed: {fault}" for fault in print_faults_of(browser)]
     if folder:
-        show(browser, "file://" + html, 800, "dark")
+        screenshot(browser, os.path.join(folder, name + "-print.png"), 718)
         pdf = browser.execute_cdp_cmd("Page.printToPDF", {"paperWidth": 8.27, "paperHeight": 11.69,
                                                           "printBackground": True})
         with open(os.path.join(folder, name + ".pdf"), "wb") as file:

@@ -419,4 +419,11 @@
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw_all);
   matchMedia("print").addEventListener("change", draw_all);
+  // On paper a table cannot be opened: each is shown once.
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll("details:not(.screen):not([open])")];
+    opened.forEach((details) => { details.open = true; });
+  });
+  addEventListener("afterprint", () => opened.forEach((details) => { details.open = false; }));
 })();
