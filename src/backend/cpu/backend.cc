@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/cpu/backend.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "backend/cpu/rows.h"
@@ -50,6 +51,30 @@ std::optional<std::string> refuse_other_types(const KernelRequest& request, std:
     }
   }
   return std::nullopt;
+}
+
+ThreadPool* pool_for(const KernelCall& call, std::int64_t elements) {
+  constexpr std::int64_t kWorthSharing = 8192;
+  return call.pool.threads() > 1 && elements >= kWorthSharing ? &call.pool : nullptr;
+}
+
+bool is_channels_last(const KernelRequest& request) {
+  for (int i = 0; i < request.num_inputs(); ++i) {
+    if (request.has_input(i) && request.input_value(i).layout == Layout::kChannelsLast) return true;
+  }
+  return request.has_output(0) && request.output_value(0).layout == Layout::kChannelsLast;
+}
+
+std::vector<std::int64_t> physical_dims(const Shape& shape, int rank, bool channels_last) {
+  std::vector<std::int64_t> dims(static_cast<std::size_t>(rank - shape.rank()), 1);
+  dims.insert(dims.end(), shape.dims().begin(), shape.dims().end());
+  if (channels_last && rank >= 3) std::rotate(dims.begin() + 1, dims.begin() + 2, dims.end());
+  return dims;
+}
+
+int physical_axis(int axis, int rank, bool channels_last) {
+  if (!channels_last || axis == 0 || rank < 3) return axis;
+  return axis == 1 ? rank - 1 : axis - 1;
 }
 
 Epilogue prepared_epilogue(const Node& node) {

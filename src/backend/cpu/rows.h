@@ -3,6 +3,7 @@
 #include <memory>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "backend/cpu/epilogue.h"
 #include "backend/kernel.h"
@@ -50,6 +51,16 @@ std::unique_ptr<Kernel> make_kernel(F run, std::int64_t scratch_bytes = 0,
 
 // Refuses a node with an input or output that is not float32 (`but`: bit i, input i may be other).
 std::optional<std::string> refuse_other_types(const KernelRequest& request, std::uint32_t but = 0);
+
+// The pool for work of `elements`; null, which is the caller alone, where sharing would cost more.
+ThreadPool* pool_for(const KernelCall& call, std::int64_t elements);
+
+// The layout of the node's values: channels-last where output 0 or an input lies so.
+bool is_channels_last(const KernelRequest& request);
+// `shape` with leading ones up to `rank` axes, its axes in the order in which they lie in memory.
+std::vector<std::int64_t> physical_dims(const Shape& shape, int rank, bool channels_last);
+// The place in memory of axis `axis` of a value of `rank` axes.
+int physical_axis(int axis, int rank, bool channels_last);
 
 // What node.epilogue asks for; its residual and bias pointers are for the run to fill.
 Epilogue prepared_epilogue(const Node& node);
