@@ -99,7 +99,7 @@ HWY_INLINE void sum_vectors(D d, const Io& io, const ColumnChunk& chunk, std::in
   }
   for (int s = 0; s < kSums; ++s) {
     for (int v = 0; v < kVectors; ++v) {
-      hn::StoreU(total[s][v], d, sums[s] + channel - chunk.first + v * kLanes);
+      hn::StoreU(total[s][v], d, sums[s] + (channel - chunk.first + v * kLanes));
     }
   }
 }
