@@ -13,17 +13,34 @@ namespace {
 
 constexpr double kTail = 0.025;
 
-double log_binomial_term(std::int64_t k, std::int64_t n, double p) {
-  return std::lgamma(static_cast<double>(n) + 1) - std::lgamma(static_cast<double>(k) + 1) -
-         std::lgamma(static_cast<double>(n - k) + 1) + static_cast<double>(k) * std::log(p) +
-         static_cast<double>(n - k) * std::log1p(-p);
-}
+// The terms of a binomial distribution from k = 0 on, kept as logarithms so that none underflows
+// into the next.
+class BinomialTerms {
+ public:
+  BinomialTerms(std::int64_t n, double p)
+      : n_(n),
+        log_odds_(std::log(p) - std::log1p(-p)),
+        log_term_(static_cast<double>(n) * std::log1p(-p)) {}
+  double next() {
+    const double term = std::exp(log_term_);
+    log_term_ += log_odds_ + std::log(static_cast<double>(n_ - k_) / static_cast<double>(k_ + 1));
+    ++k_;
+    return term;
+  }
+
+ private:
+  std::int64_t n_;
+  std::int64_t k_ = 0;
+  double log_odds_;
+  double log_term_;
+};
 
 // The largest rank l (from 1) with P(X <= l - 1) <= tail, or 0 where there is none.
 std::int64_t lower_rank(std::int64_t n, double p) {
+  BinomialTerms terms(n, p);
   double sum = 0;
   for (std::int64_t k = 0; k < n; ++k) {
-    sum += std::exp(log_binomial_term(k, n, p));
+    sum += terms.next();
     if (sum > kTail) return k;
   }
   return n;
@@ -41,8 +58,9 @@ double quantile_of_sorted(const std::vector<double>& sorted, double quantile) {
 double binomial_cdf(std::int64_t k, std::int64_t n, double probability) {
   if (k < 0) return 0;
   if (k >= n) return 1;
+  BinomialTerms terms(n, probability);
   double sum = 0;
-  for (std::int64_t i = 0; i <= k; ++i) sum += std::exp(log_binomial_term(i, n, probability));
+  for (std::int64_t i = 0; i <= k; ++i) sum += terms.next();
   return std::min(sum, 1.0);
 }
 

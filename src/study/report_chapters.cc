@@ -243,16 +243,23 @@ ReportChapter fit_chapter(const ModelStudy& study) {
   chapter.note += "Every size sees the same samples; thin lines are seeds, bars 95 % intervals.";
   const std::string curves = curve_table(fit);
   const std::string rows = fit_rows_table(fit);
-  const bool any_metric = std::any_of(fit.runs.begin(), fit.runs.end(), [](const FitRun& run) {
-    return !run.points.empty() && run.points.back().val_accuracy.has_value();
-  });
-  chapter.figures.push_back(
-      {"fit-loss", "Training loss", "Logarithmic. One line a run.", curves, "half", kAxisSwitch});
-  chapter.figures.push_back(any_metric
-                                ? ReportFigure{"fit-accuracy", "Validation accuracy",
-                                               "One line a run.", curves, "half", kAxisSwitch}
-                                : ReportFigure{"fit-val-loss", "Validation loss", "One line a run.",
-                                               curves, "half", kAxisSwitch});
+  const auto any = [&fit](std::optional<double> FitPoint::*field) {
+    return std::any_of(fit.runs.begin(), fit.runs.end(), [field](const FitRun& run) {
+      return std::any_of(run.points.begin(), run.points.end(),
+                         [field](const FitPoint& point) { return (point.*field).has_value(); });
+    });
+  };
+  const auto add_curves = [&](const char* kind, const char* title, const char* how) {
+    chapter.figures.push_back({kind, title, how, curves, "half", kAxisSwitch});
+  };
+  if (any(&FitPoint::loss)) {
+    add_curves("fit-loss", "Training loss", "Logarithmic. One line a run.");
+  }
+  if (any(&FitPoint::val_accuracy)) {
+    add_curves("fit-accuracy", "Validation accuracy", "One line a run.");
+  } else if (any(&FitPoint::val_loss)) {
+    add_curves("fit-val-loss", "Validation loss", "Logarithmic. One line a run.");
+  }
   chapter.figures.push_back(
       {"fit-final", "Final " + fit.metric,
        "Mean over seeds with its 95 % interval. Hollow: worse than the best beyond chance.", rows,
@@ -261,7 +268,10 @@ ReportChapter fit_chapter(const ModelStudy& study) {
       {"fit-samples-per-s", "Samples a second", "While training.", rows, "half", ""});
   chapter.figures.push_back(
       {"fit-steps-per-s", "Steps a second", "Weight updates.", rows, "half", ""});
-  if (!fit.noise.empty()) chapter.figures.push_back(noise_figure(fit));
+  const bool any_noise = std::any_of(fit.noise.begin(), fit.noise.end(), [](const auto& row) {
+    return row.trace_sigma > 0 && row.grad_norm2 > 0;
+  });
+  if (any_noise) chapter.figures.push_back(noise_figure(fit));
   return chapter;
 }
 

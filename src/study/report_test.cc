@@ -6,6 +6,7 @@
 
 #include <cmath>
 
+#include "study/recommend.h"
 #include "study/report_text.h"
 
 namespace batchwise {

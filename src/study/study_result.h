@@ -158,9 +158,6 @@ struct FitChapter {
       setting;  // one line: "sgd, momentum 0.9, rate 0.01 at batch 32, scaled by sqrt(B/32)"
 };
 
-// The rows of `runs`: one for each batch size, rising, in the order of the curves' last points.
-std::vector<FitRow> summarize_fit_runs(const std::vector<FitRun>& runs, bool higher_is_better);
-
 struct Neighbour {
   std::int64_t batch_size = 0;
   std::string what;  // what it would have given: "93 % of the throughput, 0.6x the time a call"
@@ -197,11 +194,5 @@ struct StudyResult {
   std::string command;  // the one that made this study
   std::vector<ModelStudy> models;
 };
-
-// The answer for Predict from its rows: the knee, and what its neighbours would have given.
-// `command` and nothing else is left to the caller.
-Recommendation recommend_predict(const PredictChapter& chapter);
-// The answer for Fit: the least time among sizes that are good enough.
-Recommendation recommend_fit(const FitChapter& chapter);
 
 }  // namespace batchwise

@@ -6,6 +6,7 @@
 
 #include <cmath>
 
+#include "study/recommend.h"
 #include "study/study_json.h"
 #include "study/summary.h"
 

@@ -9,6 +9,7 @@
 #include <random>
 #include <string>
 
+#include "study/recommend.h"
 #include "study/report.h"
 #include "study/summary.h"
 
@@ -149,6 +150,10 @@ StudyResult make_result(bool hostile) {
   result.seconds_spent = 143;
   result.command = "batchwise study mlp.onnx cnn.onnx --data data/digits.csv.gz -o report";
   result.models = {make_model("mlp", 34826, 14, &random), make_model("cnn", 170378, 92, &random)};
+  // A limit that is near enough to be drawn.
+  result.models[1].memory->limit_bytes = 36 * kKiB * kKiB;
+  result.models[1].memory->limit_source = "--memory-limit";
+  result.models[1].memory->largest_fit_batch_size = 512;
   if (!hostile) return result;
   const std::string evil =
       "</script><script>window.pwned=1</script><img src=x "

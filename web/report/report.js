@@ -101,6 +101,7 @@
   // Only 1, 2 and 5 of each decade where few decades are shown, else decades.
   const log_axis = (title, values, format, more = {}) => {
     const positive = values.filter((value) => value > 0 && isFinite(value));
+    if (positive.length === 0) positive.push(1, 10);
     const low = Math.min(...positive), high = Math.max(...positive);
     const heads = high / low > 300 ? [1] : [1, 2, 5];
     return axis(title, {
