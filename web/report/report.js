@@ -197,12 +197,12 @@
       options: base({
         x: batch_axis(sizes),
         y: axis("peak", {stacked: true, beginAtZero: true,
-                         max: near ? Math.max(most, room) * 1.08 : undefined,
-                         ticks: {stepSize: step, callback: (value) => bytes(value)}}),
+                         max: near ? Math.max(most, room) * 1.16 : undefined,
+                         ticks: {stepSize: step, includeBounds: false, callback: (value) => bytes(value)}}),
       }, bytes, {
         interaction: {mode: "index", intersect: false},
         plugins: {
-          rules: {lines: near ? [{axis: "y", value: room, label: "limit", color: color("c2")}] : []},
+          rules: {lines: near ? [{axis: "y", value: room, label: "limit " + bytes(room), color: color("c2")}] : []},
           ...(room !== null && !near ? {subtitle: {
             display: true, align: "end", color: color("soft"), font: {size: 12}, padding: {bottom: 12},
             text: `limit, above the chart: ${bytes(room)}`}} : {}),
