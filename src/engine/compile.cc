@@ -20,7 +20,7 @@ std::int64_t value_bytes(const Graph& graph, ValueId id) {
 }
 
 bool is_view(const Graph& graph, const Node& node) {
-  if (op_row(node.op).view) return true;
+  if (op_row(node.op).view || is_free_transpose(graph, node)) return true;
   // A reorder between layouts that are the same bytes.
   return node.op == "Reorder" && !layout_matters(graph.shape(node.inputs[0]));
 }

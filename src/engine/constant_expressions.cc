@@ -2,6 +2,7 @@
 #include "engine/constant_expressions.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "backend/reference/interpreter.h"
 #include "base/check.h"
@@ -19,6 +20,25 @@ std::string small_contents(const Tensor& tensor) {
   if (bytes > kSmallBytes) return {};
   const auto* begin = reinterpret_cast<const char*>(tensor.data());
   return "=" + std::string(begin, begin + bytes);
+}
+
+// The bytes of a constant in another layout; its shape stays.
+Tensor reordered(const Tensor& tensor, const Node& node) {
+  const Tensor from = tensor.materialized();
+  Tensor to = Tensor::zeros(from.dtype(), from.shape());
+  const Shape& shape = from.shape();
+  const std::int64_t channels = shape[1], positions = shape.elements(2, shape.rank());
+  const bool to_last = node.attributes.get_string("to", "") == "channels_last";
+  const std::size_t size = dtype_bytes(from.dtype());
+  for (std::int64_t i = 0; i < shape.elements(); ++i) {
+    const std::int64_t position = i % positions, channel = i / positions % channels;
+    const std::int64_t sample = i / positions / channels;
+    const std::int64_t last = (sample * positions + position) * channels + channel;
+    const std::int64_t source = to_last ? i : last, target = to_last ? last : i;
+    std::memcpy(to.mutable_data() + static_cast<std::size_t>(target) * size,
+                from.data() + static_cast<std::size_t>(source) * size, size);
+  }
+  return to;
 }
 
 }  // namespace
@@ -44,6 +64,7 @@ Tensor evaluate_constant(const Graph& graph, ValueId id) {
   if (value.kind == ValueKind::kConstant) return *value.constant;
   BW_CHECK(value.producer != kNoNode, "{} is not constant", value.name);
   const Node& node = graph.node(value.producer);
+  if (node.op == "Reorder") return reordered(evaluate_constant(graph, node.inputs[0]), node);
   Graph single;
   Node copy = node;
   for (ValueId& input : copy.inputs) {

@@ -25,15 +25,19 @@ class LayoutAssigner {
   void place(Node node) {
     const KernelRequest request(graph_, node, threads_);
     const KernelDef& kernel = *choose_kernel(request, choice_).kernel;
-    const Layout layout = wanted_layout(kernel, node);
+    const bool moves_nothing = is_free_transpose(graph_, node);
+    const Layout layout = moves_nothing ? Layout::kRowMajor : wanted_layout(kernel, node);
     for (std::size_t i = 0; i < node.inputs.size(); ++i) {
       const ValueId id = node.inputs[i];
-      if (id == kNoValue || !follows(kernel, node, static_cast<int>(i))) continue;
+      if (id == kNoValue || moves_nothing) continue;
+      if (!follows(kernel, node, static_cast<int>(i))) continue;
       node.inputs[i] = in_layout(id, layout);
     }
+    // A gradient of weights takes over the memory of its accumulator, which is row-major.
+    const Layout made = op_row(node.op).accumulates ? Layout::kRowMajor : layout;
     for (ValueId id : node.outputs) {
       if (id != kNoValue) {
-        graph_.value(id).layout = layout_matters(graph_.shape(id)) ? layout : Layout::kRowMajor;
+        graph_.value(id).layout = layout_matters(graph_.shape(id)) ? made : Layout::kRowMajor;
         graph_.value(id).producer = NodeId(graph_.nodes.size());
       }
     }
@@ -83,6 +87,16 @@ class LayoutAssigner {
 
 bool layout_matters(const Shape& shape) {
   return shape.rank() >= 3 && shape[1] > 1 && shape.elements(2, shape.rank()) > 1;
+}
+
+bool is_free_transpose(const Graph& graph, const Node& node) {
+  if (node.op != "Transpose" || node.inputs.empty()) return false;
+  const Value& input = graph.value(node.inputs[0]);
+  if (input.layout != Layout::kChannelsLast) return false;
+  std::vector<std::int64_t> as_it_lies{0};
+  for (int axis = 2; axis < input.type.shape.rank(); ++axis) as_it_lies.push_back(axis);
+  as_it_lies.push_back(1);
+  return node.attributes.get_ints("perm") == as_it_lies;
 }
 
 void assign_layouts(Graph& graph, int threads, BackendChoice choice) {

@@ -12,4 +12,8 @@ void assign_layouts(Graph& graph, int threads, BackendChoice choice);
 // Whether the two layouts of a shape differ at all: they do not with one channel or one position.
 bool layout_matters(const Shape& shape);
 
+// Is the node a transpose that reads a channels-last value in the order in which it lies? It then
+// moves nothing: gradients of biases are summed so.
+bool is_free_transpose(const Graph& graph, const Node& node);
+
 }  // namespace batchwise

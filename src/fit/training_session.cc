@@ -166,6 +166,7 @@ void TrainingSession::begin_batch(std::int64_t samples, std::int64_t nominal_sam
   cut_ = cut_batch(samples);
   next_slice_ = 0;
   lane_ = 0;
+  lane_samples_ = 0;
   nominal_samples_ = nominal_samples;
   result_ = {};
   result_.samples = samples;
@@ -175,6 +176,7 @@ void TrainingSession::add_slice(const TrainingSamples& samples) {
   BW_CHECK(next_slice_ < cut_.slices.size() && samples.count == cut_.slices[next_slice_].count);
   const BatchSlice& slice = cut_.slices[next_slice_++];
   if (slice.starts_lane && slice.first > 0) finish_lane();
+  lane_samples_ += slice.count;
   run_samples(programs_, samples,
               {.seed = options_.seed,
                .step = steps_,
@@ -271,11 +273,12 @@ void TrainingSession::finish_lane() {
   const std::int64_t lane = lane_++;
   const std::int64_t bytes = gradients_.total_bytes();
   if (options_.measure_gradients) {
-    // As the mean over the lane's samples; lanes differ by one granule at most.
-    const double scale = static_cast<double>(nominal_samples_) * static_cast<double>(cut_.lanes) /
-                         static_cast<double>(result_.samples);
+    // As the mean over the lane's samples.
+    const double scale = static_cast<double>(nominal_samples_) / static_cast<double>(lane_samples_);
     result_.lane_norms2.push_back(squared_norm(gradients_.begin(), bytes) * scale * scale);
+    result_.lane_samples.push_back(lane_samples_);
   }
+  lane_samples_ = 0;
   if (cut_.lanes == 1) return;
   std::size_t level = 0;
   for (std::int64_t rest = lane; (rest & 1) != 0; rest >>= 1, ++level) {

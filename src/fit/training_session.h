@@ -47,7 +47,8 @@ struct StepResult {
   double absolute_error_sum = 0;    // of the samples' mean absolute errors, else
   double gradient_norm = 0;         // before clipping; 0 without clipping
   std::vector<double> lane_norms2;  // with measure_gradients: |gradient|^2 of each lane, as a mean
-  double norm2 = 0;                 // of the whole batch
+  std::vector<std::int64_t> lane_samples;
+  double norm2 = 0;  // of the whole batch
 };
 
 // Samples as they lie in memory: features[i] has those of the model's input i, row-major; labels
@@ -131,7 +132,7 @@ class TrainingSession {
   // The batch that is being added up.
   TrainingCut cut_;
   std::size_t next_slice_ = 0;
-  std::int64_t lane_ = 0, nominal_samples_ = 1;
+  std::int64_t lane_ = 0, lane_samples_ = 0, nominal_samples_ = 1;
   StepResult result_;
   StateStore weights_, optimizer_, gradients_, packed_;
   std::vector<MappedBuffer> lane_sums_;  // level l holds the sum of 2^l lanes
