@@ -79,6 +79,8 @@ class KernelRun {
         request_(graph_, node_, variant.threads) {
     if (variant_.layout == Layout::kRowMajor) return;
     for (std::size_t i = 0; i < node_.inputs.size(); ++i) set_layout(node_.inputs[i], int(i));
+    // A gradient of weights takes over the memory of its accumulator, which is row-major.
+    if (op_row(node_.op).accumulates) return;
     for (ValueId id : node_.outputs) set_layout(id, -1);
   }
 

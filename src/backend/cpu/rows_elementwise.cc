@@ -131,7 +131,7 @@ std::unique_ptr<Kernel> prepare_where(const KernelRequest& request) {
 std::unique_ptr<Kernel> prepare_dropout(const KernelRequest& request) {
   const Shape& shape = request.output(0);
   Dropout prepared;
-  prepared.samples = shape.rank() > 0 ? shape[0] : 1;
+  prepared.samples = shape.rank() > 0 ? shape[0] / request.attributes().get_int("block", 1) : 1;
   prepared.per_sample = prepared.samples > 0 ? shape.elements() / prepared.samples : 0;
   prepared.ratio = request.attributes().get_float("ratio", 0.5);
   prepared.stream = request.attributes().get_int("stream", 0);
