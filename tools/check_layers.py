@@ -94,7 +94,8 @@ def own_fault(name, path, place, is_layer, is_test, layers):
 
 def faults_of(path, text, layers):
     place, is_layer = place_of(path, layers)
-    is_test = path.stem.endswith("_test") or place in ("tests", "fuzz", "bench")
+    is_test = (path.stem.endswith("_test") or path.stem.startswith("test_")
+               or place in WHOLE_HOUSE)
     faults = []
     for number, line in enumerate(text.splitlines(), 1):
         match = INCLUDE.match(line)

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "batchwise/export.h"
+
 namespace batchwise {
 
 // Element types; the values are ONNX's TensorProto.DataType.
@@ -34,8 +36,8 @@ enum class DType : std::uint8_t {
 };
 
 // Bytes an element takes in memory (4-bit types: 1); 0 for kUndefined and kString.
-std::size_t dtype_bytes(DType dtype);
+BATCHWISE_API std::size_t dtype_bytes(DType dtype);
 // "float32", "int64", ...
-std::string_view dtype_name(DType dtype);
+BATCHWISE_API std::string_view dtype_name(DType dtype);
 
 }  // namespace batchwise

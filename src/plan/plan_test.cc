@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <random>
 #include <vector>
 
@@ -259,7 +260,8 @@ TEST(PlanMemory, RefusesRowsThatMakeNoSense) {
 
 TEST(PlanMemory, HoldsOnRandomRows) {
   std::mt19937 random(7);
-  for (int round = 0; round < 600; ++round) {
+  const int num_rounds = std::getenv("BATCHWISE_QUICK_TESTS") != nullptr ? 100 : 600;
+  for (int round = 0; round < num_rounds; ++round) {
     const int num_rows = 1 + static_cast<int>(random() % 60);
     const int num_steps = 1 + static_cast<int>(random() % 40);
     const std::vector<BufferRow> rows = random_rows(random, num_rows, num_steps);
