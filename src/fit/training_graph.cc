@@ -37,10 +37,13 @@ void use_training_form(TrainableModel& model, std::int64_t ghost_batch) {
         given->reshaped(Shape()).copy_to(&value);
         ratio = static_cast<double>(value);
       }
+      // Rows that one sample has: masks are drawn by sample, whatever the micro-batch.
+      const std::int64_t block = graph.value(node.inputs[0]).batch.block;
       node.op = "DropoutTraining";
       node.inputs.resize(1);
       node.outputs.resize(1);
-      node.attributes = {{"ratio", ratio}, {"stream", static_cast<std::int64_t>(n)}};
+      node.attributes = {
+          {"ratio", ratio}, {"stream", static_cast<std::int64_t>(n)}, {"block", block}};
     }
   }
 }
