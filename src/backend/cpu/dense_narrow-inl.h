@@ -78,10 +78,23 @@ HWY_INLINE void add_narrow_chain(D d, const float* a, std::int64_t a_stride, con
 #pragma GCC unroll 4
     for (int group = 0; group < kGroups; ++group) {
       const float* rows = a + group * group_stride + k;
+      std::int64_t stride = a_stride;
+      alignas(64) float copy[kLanes<D> * kVisit];
+      if (kLanes < D >> 12 && a_stride % 256 == 0) {
+        // So many lines would fall on a few sets of the first cache and push each other out.
+        const hn::CappedTag<float, kVisit> line;
+        for (int i = 0; i < kLanes<D>; ++i) {
+          for (int j = 0; j < kVisit; j += kLanes<decltype(line)>) {
+            hn::Store(hn::LoadU(line, rows + i * a_stride + j), line, copy + i * kVisit + j);
+          }
+        }
+        rows = copy;
+        stride = kVisit;
+      }
 #pragma GCC unroll 4
       for (int part = 0; part < kVisit; part += 4) {
         hn::Vec<D> columns[4];
-        load_transposed(d, rows + part, a_stride, columns);
+        load_transposed(d, rows + part, stride, columns);
 #pragma GCC unroll 4
         for (int u = 0; u < 4; ++u) {
           add_narrow_terms(d, b + (k + part + u) * kPanelColumns, columns[u], sums[group]);

@@ -216,36 +216,52 @@ constexpr int blocks_at_a_time(int rows, int vectors) {
   return rows * vectors <= 2 ? 4 : rows * vectors <= 4 ? 2 : 1;
 }
 
-// The sums of up to kBlocks whole blocks, the first of them at the cursor, which then moves on.
-template <Rows kLayout, bool kPrefetch, class D, int kRows, int kVectors, int kBlocks>
-HWY_INLINE void sum_whole_blocks(D d, int blocks, Cursor<D, kRows, kVectors>& cursor,
-                                 hn::Vec<D> (&sums)[kBlocks][kRows][kVectors]) {
-  static_assert(kLayout == Rows::kApart);
-  Cursor<D, kRows, kVectors> cursors[kBlocks];
-#pragma GCC unroll 4
-  for (int i = 0; i < kBlocks; ++i) {
-    // Where there are fewer blocks, the first is summed again, and not used.
-    const std::int64_t terms = i < blocks ? i * kSumBlock : 0;
-    cursors[i] = cursor;
-    for (auto& a : cursors[i].a) a += terms;
-    for (auto& b : cursors[i].b) b += terms * kPanelColumns;
-#pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) sums[i][r][v] = hn::Zero(d);
+template <class D, int kRows, int kVectors>
+HWY_INLINE void set_zero(D d, hn::Vec<D> (&sums)[kRows][kVectors]) {
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 16
+    for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::Zero(d);
+  }
+}
+
+// Stores the sums of `count` whole blocks from term `first` on, [block][rows][vectors]. Each block
+// is treated as further rows of the tile, with their own places in A and B. Where there are fewer
+// than kBlocks, the first is summed again, and not used.
+template <class D, int kRows, int kVectors, int kBlocks>
+HWY_NOINLINE void sum_whole_blocks(const Tile& tile, std::int64_t first, int count,
+                                   float* block_sums) {
+  const D d;
+  constexpr int kPerPanel = kVectorsPerPanel<D>;
+  const float* a[kBlocks * kRows];
+  const float* b[kBlocks * kRows];
+  hn::Vec<D> sums[kBlocks * kRows][kVectors];
+#pragma GCC unroll 16
+  for (int r = 0; r < kBlocks * kRows; ++r) {
+    const int block = r / kRows < count ? r / kRows : 0;
+    const std::int64_t term = first + block * kSumBlock;
+    a[r] = tile.a + r % kRows * tile.a_stride + term;
+    b[r] = tile.b + term * kPanelColumns;
+  }
+  set_zero(d, sums);
+  for (std::int64_t k = 0; k < kSumBlock; ++k) {
+#pragma GCC unroll 16
+    for (int r = 0; r < kBlocks * kRows; ++r) {
+      const auto x = hn::Set(d, a[r][k]);
+#pragma GCC unroll 16
+      for (int v = 0; v < kVectors; ++v) {
+        const float* from = b[r] + v / kPerPanel * tile.panel_stride + k * kPanelColumns;
+        multiply_add(sums[r][v], x, hn::Load(d, from + v % kPerPanel * kLanes<D>));
+      }
     }
   }
-  for (std::int64_t k = 0; k < kSumBlock; k += 2) {
-#pragma GCC unroll 2
-    for (int u = 0; u < 2; ++u) {
-#pragma GCC unroll 4
-      for (int i = 0; i < kBlocks; ++i) add_terms<kLayout, kPrefetch>(d, cursors[i], u, sums[i]);
+#pragma GCC unroll 16
+  for (int r = 0; r < kBlocks * kRows; ++r) {
+#pragma GCC unroll 16
+    for (int v = 0; v < kVectors; ++v) {
+      hn::Store(sums[r][v], d, block_sums + (r * kVectors + v) * kLanes<D>);
     }
-#pragma GCC unroll 4
-    for (int i = 0; i < kBlocks; ++i) advance<kLayout>(cursors[i], 2);
   }
-  for (auto& a : cursor.a) a += blocks * kSumBlock;
-  for (auto& b : cursor.b) b += blocks * kSumBlock * kPanelColumns;
 }
 
 template <class D, int kRows, int kVectors>
@@ -278,23 +294,25 @@ HWY_NOINLINE void forward_tile(const Tile& tile) {
     while (tile.k - done >= 2 * kSumBlock) {
       const auto blocks =
           static_cast<int>(std::min<std::int64_t>((tile.k - done) / kSumBlock, kBlocks));
-      hn::Vec<D> sums[kBlocks][kRows][kVectors];
-      sum_whole_blocks<kLayout, kPrefetch>(d, blocks, cursor, sums);
-#pragma GCC unroll 4
-      for (int i = 0; i < kBlocks; ++i) {
-        if (i < blocks) add_to_totals(d, sums[i], done + i == 0, totals);
+      constexpr int kTileFloats = kRows * kRowFloats;
+      alignas(64) float block_sums[kBlocks * kTileFloats];
+      sum_whole_blocks<D, kRows, kVectors, kBlocks>(tile, done, blocks, block_sums);
+      for (int i = 0; i < blocks; ++i) {
+        for (int j = 0; j < kTileFloats; j += kLanes<D>) {
+          auto sum = hn::Load(d, block_sums + i * kTileFloats + j);
+          if (done + i > 0) sum = hn::Add(hn::Load(d, totals + j), sum);
+          hn::Store(sum, d, totals + j);
+        }
       }
       done += blocks * kSumBlock;
     }
+    for (auto& place : cursor.a) place += done;
+    for (auto& place : cursor.b) place += done * kPanelColumns;
   }
   while (done < tile.k || done == 0) {
     const std::int64_t terms = std::min(tile.k - done, kSumBlock);
     hn::Vec<D> sums[kRows][kVectors];
-#pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 16
-      for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::Zero(d);
-    }
+    set_zero(d, sums);
     add_chain<kLayout, kPrefetch>(d, terms, cursor, sums);
     add_to_totals(d, sums, done == 0, totals);
     if (tile.k == 0) break;
