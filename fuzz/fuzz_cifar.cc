@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fuzz_data.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static const batchwise::FuzzFolder folder;
+  folder.write("test_batch.bin", data, size);
+  folder.write("batches.meta.txt", data, size);
+  batchwise::open_and_read(folder.path());
+  return 0;
+}
