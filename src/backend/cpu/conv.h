@@ -25,7 +25,8 @@ namespace batchwise::cpu {
 // A tap of a pass: where it reads, relative to the first input position of an output position.
 struct ConvTap {
   std::int64_t dh, dw;
-  std::int64_t slab;  // in the packed weights
+  std::int64_t slab;    // in the packed weights
+  std::int64_t offset;  // floats, of what is read; set by prepare
 };
 
 // Output positions that see the same taps: all of them in a forward pass; in an input gradient
@@ -35,6 +36,7 @@ struct ConvPhase {
   std::int64_t rows_h, rows_w;
   std::int64_t out_first_h, out_first_w, out_step_h, out_step_w;
   std::int64_t in_step_h, in_step_w;
+  std::int64_t low_h, high_h, low_w, high_w;  // the least and largest dh and dw
   std::vector<ConvTap> taps;
   std::vector<ConvSegment> segments;
 };
@@ -67,11 +69,14 @@ ConvPass prepare_conv_forward(const ConvShape& shape);
 ConvPass prepare_conv_input_gradient(const ConvShape& shape);
 
 // Weights packed from ONNX's O x I/groups x KH x KW, aligned to 64 bytes; the packing depends on
-// the weights' shape alone, so programs of every batch and instruction set share it.
+// the weights' shape alone, so programs of every batch and instruction set share it. `pool` may be
+// null.
 std::size_t packed_conv_floats(const ConvShape& shape);
-void pack_conv_forward(const ConvShape& shape, const float* weights, float* packed);
+void pack_conv_forward(const ConvShape& shape, const float* weights, float* packed,
+                       ThreadPool* pool = nullptr);
 std::size_t packed_conv_input_gradient_floats(const ConvShape& shape);
-void pack_conv_input_gradient(const ConvShape& shape, const float* weights, float* packed);
+void pack_conv_input_gradient(const ConvShape& shape, const float* weights, float* packed,
+                              ThreadPool* pool = nullptr);
 
 // y = epilogue(conv(x)) or dx = conv^T(dy). An epilogue's residual lies as y does, and may be y
 // itself. `scratch` holds conv_scratch_bytes, aligned to 64.

@@ -294,22 +294,42 @@ void run_conv_weight_gradient(const ConvWeightGradient& gradient, const float* x
   });
 }
 
+namespace {
+
+// Out channels [first, first + width) of one group: 16 rows at a time over all taps, so that what
+// is written stays in the first cache.
+void unpack_columns(const float* from, std::int64_t rows, std::int64_t stride, std::int64_t taps,
+                    std::int64_t width, float* to) {
+  for (std::int64_t row = 0; row < rows; row += kConvPanel) {
+    const std::int64_t end = std::min(row + kConvPanel, rows);
+    for (std::int64_t tap = 0; tap < taps; ++tap) {
+      for (std::int64_t r = row; r < end; ++r) {
+        const float* columns = from + (tap * rows + r) * stride;
+        float* element = to + r * taps + tap;
+        for (std::int64_t c = 0; c < width; ++c) element[c * rows * taps] = columns[c];
+      }
+    }
+  }
+}
+
+}  // namespace
+
 void unpack_conv_weight_gradient(const ConvShape& s, const float* dw, float* weights,
                                  ThreadPool& pool) {
-  const std::int64_t stride = s.is_depthwise() ? s.in_channels : matrix_of(s, false).stride;
-  const std::int64_t rows = s.is_depthwise() ? 1 : s.group_in();
+  const bool depthwise = s.is_depthwise();
+  const std::int64_t groups = depthwise ? 1 : s.groups;
+  const std::int64_t columns = s.out_channels / groups;
+  const std::int64_t stride = depthwise ? columns : matrix_of(s, false).stride;
+  const std::int64_t rows = depthwise ? 1 : s.group_in();
+  const std::int64_t panels = (columns + kConvPanel - 1) / kConvPanel;
   pool.run([&](int part) {
-    const PartRange range = part_range(s.out_channels, part, pool.threads(), kConvPanel);
-    for (std::int64_t out = range.begin; out < range.end; ++out) {
-      const std::int64_t group = s.is_depthwise() ? 0 : out / s.group_out();
-      const std::int64_t column = s.is_depthwise() ? out : out % s.group_out();
-      const float* from = dw + group * s.taps() * rows * stride + column;
-      float* to = weights + out * rows * s.taps();
-      for (std::int64_t tap = 0; tap < s.taps(); ++tap) {
-        for (std::int64_t row = 0; row < rows; ++row, from += stride) {
-          to[row * s.taps() + tap] = *from;
-        }
-      }
+    const PartRange range = part_range(groups * panels, part, pool.threads());
+    for (std::int64_t panel = range.begin; panel < range.end; ++panel) {
+      const std::int64_t group = panel / panels;
+      const std::int64_t first = panel % panels * kConvPanel;
+      unpack_columns(dw + group * s.taps() * rows * stride + first, rows, stride, s.taps(),
+                     std::min(kConvPanel, columns - first),
+                     weights + (group * columns + first) * rows * s.taps());
     }
   });
 }

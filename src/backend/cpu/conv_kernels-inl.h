@@ -130,6 +130,67 @@ HWY_INLINE void conv_add_segment(D d, const ConvTile& tile, const ConvSegment& s
   for (; k < segment.length; ++k, b += kConvPanel) step(0);
 }
 
+template <Activation kActivation, class D, int kRows, int kVectors>
+HWY_INLINE void conv_activate_sums(D d, const Epilogue& epilogue,
+                                   hn::Vec<D> (&sums)[kRows][kVectors]) {
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) sums[r][v] = activate<kActivation>(d, sums[r][v], epilogue);
+  }
+}
+
+// Applies the epilogue in registers and stores a tile all of whose columns exist.
+template <class D, int kRows, int kVectors>
+HWY_INLINE void conv_store_sums(D d, const ConvTile& tile, hn::Vec<D> (&sums)[kRows][kVectors]) {
+  constexpr int kLanes = kConvLanes<D>;
+  const Epilogue& epilogue = *tile.epilogue;
+  if (epilogue.bias != nullptr) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      const auto bias = hn::LoadU(d, epilogue.bias + v * kLanes);
+#pragma GCC unroll 16
+      for (int r = 0; r < kRows; ++r) sums[r][v] = hn::Add(sums[r][v], bias);
+    }
+  }
+  if (epilogue.residual != nullptr) {
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+      const float* residual = epilogue.residual + tile.y_offsets[r];
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) {
+        sums[r][v] = hn::Add(sums[r][v], hn::LoadU(d, residual + v * kLanes));
+      }
+    }
+  }
+  switch (epilogue.activation) {
+    case Activation::kNone:
+      break;
+    case Activation::kRelu:
+      conv_activate_sums<Activation::kRelu>(d, epilogue, sums);
+      break;
+    case Activation::kLeakyRelu:
+      conv_activate_sums<Activation::kLeakyRelu>(d, epilogue, sums);
+      break;
+    case Activation::kClip:
+      conv_activate_sums<Activation::kClip>(d, epilogue, sums);
+      break;
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      hn::StoreU(sums[r][v], d, tile.y + tile.y_offsets[r] + v * kLanes);
+    }
+  }
+}
+
+// Asks for the lines that a tile is going to write: they arrive while it computes.
+template <int kFloats>
+HWY_INLINE void conv_prefetch_row(float* row) {
+  for (int f = 0; f < kFloats; f += 16) __builtin_prefetch(row + f, 1, 3);
+}
+
 // The forward micro-kernel. Sums of blocks are kept on the stack: a load, an addition and a store
 // for about every 256 multiply-adds.
 template <class D, int kRows, int kVectors>
@@ -138,6 +199,9 @@ HWY_NOINLINE void conv_tile(const ConvTile& tile) {
   constexpr int kLanes = kConvLanes<D>;
   constexpr int kWidth = kVectors * kLanes;
   HWY_ALIGN float totals[kRows * kWidth];
+  for (int r = 0; r < kRows; ++r) {
+    conv_prefetch_row<kWidth>(tile.y + tile.y_offsets[r]);
+  }
   hn::Vec<D> sums[kRows][kVectors];
   conv_clear(d, sums);
   bool first_block = true;
@@ -145,19 +209,28 @@ HWY_NOINLINE void conv_tile(const ConvTile& tile) {
     const ConvSegment& segment = tile.segments[i];
     conv_add_segment(d, tile, segment, sums);
     if (!segment.ends_block) continue;
+    const bool last_block = i + 1 == tile.num_segments;
+    if (first_block && last_block) break;
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) {
         float* total = totals + r * kWidth + v * kLanes;
         if (!first_block) sums[r][v] = hn::Add(hn::Load(d, total), sums[r][v]);
-        hn::Store(sums[r][v], d, total);
+        if (!last_block) {
+          hn::Store(sums[r][v], d, total);
+          sums[r][v] = hn::Zero(d);
+        }
       }
     }
     first_block = false;
-    if (i + 1 < tile.num_segments) conv_clear(d, sums);
   }
-  if (first_block) std::fill(totals, totals + kRows * kWidth, 0.0f);
+  if (tile.columns >= kWidth) return conv_store_sums(d, tile, sums);
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) hn::Store(sums[r][v], d, totals + r * kWidth + v * kLanes);
+  }
   conv_store_tile(d, totals, kRows, kWidth, tile);
 }
 
@@ -167,6 +240,9 @@ HWY_NOINLINE void conv_gradient_tile(const ConvGradientTile& tile) {
   const D d;
   constexpr int kLanes = kConvLanes<D>;
   constexpr int kUnroll = 4;
+  for (int r = 0; r < kRows; ++r) {
+    conv_prefetch_row<kVectors * kLanes>(tile.sum + r * tile.sum_stride);
+  }
   hn::Vec<D> sums[kRows][kVectors];
   conv_clear(d, sums);
   const std::int64_t x_step = tile.x_step;

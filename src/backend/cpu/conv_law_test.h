@@ -281,8 +281,8 @@ inline ConvRun run_all(const ConvShape& s, const float* x, const float* w, const
   ConvRun run;
   GuardedFloats forward(static_cast<std::int64_t>(packed_conv_floats(s)));
   GuardedFloats backward(static_cast<std::int64_t>(packed_conv_input_gradient_floats(s)));
-  pack_conv_forward(s, w, forward.data());
-  pack_conv_input_gradient(s, w, backward.data());
+  pack_conv_forward(s, w, forward.data(), &pool);
+  pack_conv_input_gradient(s, w, backward.data(), &pool);
   run.guards_are_whole = forward.guards_are_whole() && backward.guards_are_whole();
   bool& whole = run.guards_are_whole;
   run.y =

@@ -40,12 +40,12 @@ ConvPhase forward_phase(const ConvShape& s, bool padded_rows) {
   phase.in_step_w = s.stride_w;
   for (std::int64_t kh = 0; kh < s.kernel_h; ++kh) {
     if (padded_rows) {
-      phase.taps.push_back({kh * s.dilation_h, 0, kh});
+      phase.taps.push_back({kh * s.dilation_h, 0, kh, 0});
       continue;
     }
     for (std::int64_t kw = 0; kw < s.kernel_w; ++kw) {
       phase.taps.push_back(
-          {kh * s.dilation_h - s.pad_top, kw * s.dilation_w - s.pad_left, kh * s.kernel_w + kw});
+          {kh * s.dilation_h - s.pad_top, kw * s.dilation_w - s.pad_left, kh * s.kernel_w + kw, 0});
     }
   }
   return phase;
@@ -77,14 +77,27 @@ ConvPhase gradient_phase(const ConvShape& s, std::int64_t first_h, std::int64_t 
   const auto columns = axis_taps(first_w, s.kernel_w, s.stride_w, s.dilation_w, s.pad_left);
   for (const auto& row : axis_taps(first_h, s.kernel_h, s.stride_h, s.dilation_h, s.pad_top)) {
     for (const auto& column : columns) {
-      phase.taps.push_back({row.offset, column.offset, row.kernel * s.kernel_w + column.kernel});
+      phase.taps.push_back({row.offset, column.offset, row.kernel * s.kernel_w + column.kernel, 0});
     }
   }
   return phase;
 }
 
+void measure_taps(ConvPhase& phase, std::int64_t width, std::int64_t channels) {
+  for (std::size_t t = 0; t < phase.taps.size(); ++t) {
+    ConvTap& tap = phase.taps[t];
+    tap.offset = (tap.dh * width + tap.dw) * channels;
+    phase.low_h = t == 0 ? tap.dh : std::min(phase.low_h, tap.dh);
+    phase.low_w = t == 0 ? tap.dw : std::min(phase.low_w, tap.dw);
+    phase.high_h = t == 0 ? tap.dh : std::max(phase.high_h, tap.dh);
+    phase.high_w = t == 0 ? tap.dw : std::max(phase.high_w, tap.dw);
+  }
+}
+
 void finish_pass(ConvPass& pass) {
   for (auto& phase : pass.phases) {
+    const bool padded_rows = pass.kind == ConvPass::Kind::kPaddedRows;
+    measure_taps(phase, padded_rows ? pass.strip.width : pass.in_w, pass.in_channels);
     const bool depthwise = pass.kind == ConvPass::Kind::kDepthwise;
     phase.segments = depthwise ? cut_segments(phase.taps, 1, pass.in_channels)
                                : cut_segments(phase.taps, pass.run, kConvPanel);

@@ -109,13 +109,22 @@ void point_taps(const ConvPass& pass, const ConvPhase& phase, const Source& sour
                 std::int64_t stride) {
   const std::int64_t h0 = (at.i - source.first_row) * phase.in_step_h;
   const std::int64_t w0 = at.j * phase.in_step_w;
-  const float* sample = source.x + at.sample * source.sample_floats + channel;
+  // May lie outside where the first tap is in the padding, so it is a number and no pointer.
+  const std::int64_t first =
+      at.sample * source.sample_floats + (h0 * source.width + w0) * pass.in_channels + channel;
+  if (h0 + phase.low_h >= 0 && h0 + phase.high_h < source.height && w0 + phase.low_w >= 0 &&
+      w0 + phase.high_w < source.width) {
+    for (const ConvTap& tap : phase.taps) {
+      *inputs = source.x + (first + tap.offset);
+      inputs += stride;
+    }
+    return;
+  }
   for (const ConvTap& tap : phase.taps) {
     const std::int64_t h = h0 + tap.dh;
     const std::int64_t w = w0 + tap.dw;
-    const bool inside = static_cast<std::uint64_t>(h) < static_cast<std::uint64_t>(source.height) &&
-                        static_cast<std::uint64_t>(w) < static_cast<std::uint64_t>(source.width);
-    *inputs = inside ? sample + (h * source.width + w) * pass.in_channels : pass.zeros.data();
+    const bool inside = h >= 0 && h < source.height && w >= 0 && w < source.width;
+    *inputs = inside ? source.x + (first + tap.offset) : pass.zeros.data();
     inputs += stride;
   }
 }

@@ -115,7 +115,7 @@ TEST(Conv, EpilogueAddsBiasAndResidualThenActivates) {
     const auto bias = random_guarded(s.out_channels, 3);
     const auto residual = random_guarded(y_floats(s), 4);
     GuardedFloats packed(static_cast<std::int64_t>(packed_conv_floats(s)));
-    pack_conv_forward(s, w.data(), packed.data());
+    pack_conv_forward(s, w.data(), packed.data(), &pool);
     const ConvPass pass = prepare_conv_forward(s);
     bool whole = true;
     const auto plain =

@@ -15,6 +15,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 // Both sides of a block are whole cache lines.
 constexpr std::int64_t kBlock = 16;
+// Columns of a strip: several lines of each row, so that rows far apart are fetched ahead.
+constexpr std::int64_t kStrip = 64;
 
 // A matrix and its transpose, by the floats between rows.
 struct Matrices {
@@ -63,6 +65,15 @@ void transpose_block(const Matrices& m, std::int64_t row, std::int64_t row_end, 
   transpose_elements(m, row, row_end, whole_columns, column_end);
 }
 
+void transpose_strip(const Matrices& m, std::int64_t rows, std::int64_t column,
+                     std::int64_t column_end) {
+  for (std::int64_t row = 0; row < rows; row += kBlock) {
+    for (std::int64_t c = column; c < column_end; c += kBlock) {
+      transpose_block(m, row, std::min(row + kBlock, rows), c, std::min(c + kBlock, column_end));
+    }
+  }
+}
+
 }  // namespace
 
 void copy_floats(const float* from, std::int64_t count, float* to, ThreadPool& pool) {
@@ -76,17 +87,14 @@ void transpose_matrices(const float* from, std::int64_t batch, std::int64_t rows
   if (rows == 0 || columns == 0 || batch == 0) return;
   if (rows == 1 || columns == 1) return copy_floats(from, batch * rows * columns, to, pool);
   // Strips of columns of one matrix: each is written as whole rows of its transpose.
-  const std::int64_t strips = (columns + kBlock - 1) / kBlock;
-  for_each_range(&pool, batch * strips, rows * kBlock, 1,
+  const std::int64_t strips = (columns + kStrip - 1) / kStrip;
+  for_each_range(&pool, batch * strips, rows * kStrip, 1,
                  [&](std::int64_t begin, std::int64_t end) {
                    for (std::int64_t strip = begin; strip < end; ++strip) {
                      const std::int64_t offset = strip / strips * rows * columns;
                      const Matrices m{from + offset, columns, to + offset, rows};
-                     const std::int64_t column = strip % strips * kBlock;
-                     const std::int64_t column_end = std::min(column + kBlock, columns);
-                     for (std::int64_t row = 0; row < rows; row += kBlock) {
-                       transpose_block(m, row, std::min(row + kBlock, rows), column, column_end);
-                     }
+                     const std::int64_t column = strip % strips * kStrip;
+                     transpose_strip(m, rows, column, std::min(column + kStrip, columns));
                    }
                  });
 }
