@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "backend/cpu/dense_gradient_layout.h"
+#include "backend/cpu/dense_narrow-inl.h"
 #include "backend/cpu/dense_tile-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -124,53 +125,50 @@ template <Rows kLayout, bool kAccumulate, class D, int kVectors>
 inline constexpr auto kStripTable = make_strip_table<kLayout, kAccumulate, D, kVectors>(
     std::make_integer_sequence<int, kStripRows<D> + 1>());
 
-// Adds the samples to kLanes<D> elements of a row of dW; x[s] is broadcast already, or read from
-// the column of X where kSamples is 0.
-template <int kSamples, class D, class Broadcasts>
-HWY_INLINE void add_samples_at(D d, const WeightGradientJob& job, const Broadcasts& x,
-                               const float* x_column, float* dw, std::int64_t column) {
-  auto sum = job.accumulate ? hn::LoadU(d, dw + column) : hn::Zero(d);
-  const std::int64_t samples = kSamples == 0 ? job.m : kSamples;
-  for (std::int64_t s = 0; s < samples; ++s) {
-    const float value = kSamples == 0 ? x_column[s * job.x_stride] : x[s];
-    multiply_add(sum, hn::Set(d, value), hn::LoadU(d, job.dy + s * job.dy_stride + column));
+// Adds the samples to kLanes<D> elements of a row of dW.
+template <int kSamples, bool kAccumulate, class D>
+HWY_INLINE void add_samples_at(D d, const WeightGradientJob& job, const float (&x)[kSamples],
+                               float* dw, std::int64_t column) {
+  auto sum = kAccumulate ? hn::LoadU(d, dw + column) : hn::Zero(d);
+  for (int s = 0; s < kSamples; ++s) {
+    multiply_add(sum, hn::Set(d, x[s]), hn::LoadU(d, job.dy + s * job.dy_stride + column));
   }
   hn::StoreU(sum, d, dw + column);
 }
 
-// A few samples, or a narrow dW: it is read and written once, straight from X and dY. The end of a
+// A few samples: dW is read and written once, straight from X and dY. The end of a
 // row goes in pieces of 8, 4, 2 and 1: a masked store would stall the load of the next row.
-template <int kSamples, class D>
+template <int kSamples, bool kAccumulate, class D>
 HWY_NOINLINE void add_few_samples(D d, const WeightGradientJob& job, std::int64_t row,
                                   std::int64_t row_end) {
   for (; row < row_end; ++row) {
-    float x[kSamples + 1];
+    float x[kSamples];
     for (int s = 0; s < kSamples; ++s) x[s] = job.x[s * job.x_stride + row];
-    const float* x_column = job.x + row;
     float* dw = job.dw + row * job.dw_stride;
     std::int64_t column = 0;
+#pragma GCC unroll 4
     for (; column + kLanes<D> <= job.n; column += kLanes<D>) {
-      add_samples_at<kSamples>(d, job, x, x_column, dw, column);
+      add_samples_at<kSamples, kAccumulate>(d, job, x, dw, column);
     }
     const std::int64_t rest = job.n - column;
     if constexpr (kLanes < D >> 8) {
       if ((rest & 8) != 0) {
-        add_samples_at<kSamples>(hn::CappedTag<float, 8>(), job, x, x_column, dw, column);
+        add_samples_at<kSamples, kAccumulate>(hn::CappedTag<float, 8>(), job, x, dw, column);
         column += 8;
       }
     }
     if constexpr (kLanes < D >> 4) {
       if ((rest & 4) != 0) {
-        add_samples_at<kSamples>(hn::CappedTag<float, 4>(), job, x, x_column, dw, column);
+        add_samples_at<kSamples, kAccumulate>(hn::CappedTag<float, 4>(), job, x, dw, column);
         column += 4;
       }
     }
     if ((rest & 2) != 0) {
-      add_samples_at<kSamples>(hn::CappedTag<float, 2>(), job, x, x_column, dw, column);
+      add_samples_at<kSamples, kAccumulate>(hn::CappedTag<float, 2>(), job, x, dw, column);
       column += 2;
     }
     if ((rest & 1) != 0) {
-      add_samples_at<kSamples>(hn::CappedTag<float, 1>(), job, x, x_column, dw, column);
+      add_samples_at<kSamples, kAccumulate>(hn::CappedTag<float, 1>(), job, x, dw, column);
     }
   }
 }
@@ -264,24 +262,46 @@ class GradientBlock {
   const float* packed_dy_;
 };
 
-template <class D>
-void add_few_samples_by_count(const WeightGradientJob& job, std::int64_t row,
+template <bool kAccumulate, class D>
+void add_few_samples_by_count(D d, const WeightGradientJob& job, std::int64_t row,
                               std::int64_t row_end) {
-  const D d;
   switch (job.m) {
     case 0:
-      for (; row < row_end && !job.accumulate; ++row) {
+      for (; row < row_end && !kAccumulate; ++row) {
         std::fill_n(job.dw + row * job.dw_stride, job.n, 0.0f);
       }
       return;
     case 1:
-      return add_few_samples<1>(d, job, row, row_end);
+      return add_few_samples<1, kAccumulate>(d, job, row, row_end);
     case 2:
-      return add_few_samples<2>(d, job, row, row_end);
-    case 3:
-      return add_few_samples<3>(d, job, row, row_end);
+      return add_few_samples<2, kAccumulate>(d, job, row, row_end);
     default:
-      return add_few_samples<0>(d, job, row, row_end);
+      return add_few_samples<3, kAccumulate>(d, job, row, row_end);
+  }
+}
+
+// to[j][i] = from[i][j]; four by four, the last four again where they are not four.
+HWY_NOINLINE inline void transpose(const float* from, std::int64_t from_stride, std::int64_t rows,
+                                   std::int64_t columns, float* to, std::int64_t to_stride) {
+  if (rows < 4 || columns < 4) {
+    for (std::int64_t i = 0; i < rows; ++i) {
+      for (std::int64_t j = 0; j < columns; ++j) to[j * to_stride + i] = from[i * from_stride + j];
+    }
+    return;
+  }
+  const hn::CappedTag<float, 4> d;
+  for (std::int64_t row = 0; row < rows; row += 4) {
+    const std::int64_t i = std::min(row, rows - 4);
+    for (std::int64_t column = 0; column < columns; column += 4) {
+      const std::int64_t j = std::min(column, columns - 4);
+      hn::Vec<decltype(d)> part[4];
+      load_transposed(d, from + i * from_stride + j, from_stride, part);
+      float* out = to + j * to_stride + i;
+      hn::StoreU(part[0], d, out);
+      hn::StoreU(part[1], d, out + to_stride);
+      hn::StoreU(part[2], d, out + 2 * to_stride);
+      hn::StoreU(part[3], d, out + 3 * to_stride);
+    }
   }
 }
 
@@ -291,17 +311,13 @@ template <class D>
 void narrow_gradient_rows(const WeightGradientJob& job, std::int64_t row, std::int64_t row_end,
                           const NarrowGradientLayout& layout, float* scratch) {
   const std::int64_t rows = row_end - row;
-  float* transpose = scratch;
-  float* strips = transpose + layout.transpose_floats;
+  float* transposed = scratch;
+  float* strips = transposed + layout.transpose_floats;
   float* panels = strips + layout.strip_floats;
-  if (job.accumulate) {
-    for (std::int64_t k = 0; k < rows; ++k) {
-      const float* from = job.dw + (row + k) * job.dw_stride;
-      for (std::int64_t n = 0; n < job.n; ++n) transpose[n * rows + k] = from[n];
-    }
-  }
-  const WeightGradientJob swapped{job.m,       job.n,        rows,      job.dy, job.dy_stride,
-                                  job.x + row, job.x_stride, transpose, rows,   job.accumulate};
+  float* const dw = job.dw + row * job.dw_stride;
+  if (job.accumulate) transpose(dw, job.dw_stride, rows, job.n, transposed, rows);
+  const WeightGradientJob swapped{job.m,       job.n,        rows,       job.dy, job.dy_stride,
+                                  job.x + row, job.x_stride, transposed, rows,   job.accumulate};
   for (std::int64_t sample = 0; sample < job.m; sample += kNarrowSamples) {
     const std::int64_t samples = std::min(kNarrowSamples, job.m - sample);
     pack_x<D>(swapped, sample, samples, 0, job.n, strips);
@@ -313,10 +329,7 @@ void narrow_gradient_rows(const WeightGradientJob& job, std::int64_t row, std::i
           .run_columns(0, job.n, column, end, strips);
     }
   }
-  for (std::int64_t k = 0; k < rows; ++k) {
-    float* to = job.dw + (row + k) * job.dw_stride;
-    for (std::int64_t n = 0; n < job.n; ++n) to[n] = transpose[n * rows + k];
-  }
+  transpose(transposed, rows, job.n, rows, dw, job.dw_stride);
 }
 
 // Threads split the rows of dW; panels of dY are packed once for all of them.
@@ -327,7 +340,11 @@ void weight_gradient_with(const WeightGradientJob& job, ThreadPool& pool, float*
   if (path == GradientPath::kFewSamples) {
     return pool.run([&](int part) {
       const PartRange rows = part_range(job.k, part, threads);
-      add_few_samples_by_count<D>(job, rows.begin, rows.end);
+      if (job.accumulate) {
+        add_few_samples_by_count<true>(D(), job, rows.begin, rows.end);
+      } else {
+        add_few_samples_by_count<false>(D(), job, rows.begin, rows.end);
+      }
     });
   }
   if (path == GradientPath::kNarrow) {

@@ -15,9 +15,8 @@ enum class GradientPath {
 };
 
 constexpr GradientPath choose_gradient_path(std::int64_t m, std::int64_t n) {
-  const bool narrow = n < kPanelColumns;
-  if (m <= 3 || (narrow && m < 12)) return GradientPath::kFewSamples;
-  return narrow ? GradientPath::kNarrow : GradientPath::kStrips;
+  if (m <= 3) return GradientPath::kFewSamples;
+  return n < kPanelColumns ? GradientPath::kNarrow : GradientPath::kStrips;
 }
 
 inline constexpr std::int64_t kMaxBlockSamples = 512;

@@ -28,7 +28,6 @@ constexpr bool is_narrow(std::int64_t n) {
 // How many vectors of rows are summed at a time, so that chains enough are under way.
 constexpr int narrow_groups(std::int64_t n) { return n <= 2 ? 4 : n <= 4 ? 2 : 1; }
 
-#if HWY_TARGET <= HWY_AVX2
 // Four floats each of rows 0, 4, ... , one after the other.
 template <class D>
 HWY_INLINE hn::Vec<D> load_every_fourth_row(D d, const float* rows, std::int64_t stride) {
@@ -61,6 +60,7 @@ HWY_INLINE void load_transposed(D d, const float* rows, std::int64_t stride,
   columns[3] = hn::BitCast(d, hn::InterleaveUpper(pairs, high01, high23));
 }
 
+#if HWY_TARGET <= HWY_AVX2
 template <class D, int kColumns>
 HWY_INLINE void add_narrow_terms(D d, const float* b, hn::Vec<D> a, hn::Vec<D> (&sums)[kColumns]) {
 #pragma GCC unroll 16
