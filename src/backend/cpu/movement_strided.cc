@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <hwy/highway.h>
+
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 #include <vector>
 
 #include "backend/cpu/movement.h"
@@ -50,14 +53,53 @@ void copy_run(std::int64_t count, const T* from, std::int64_t from_stride, T* to
   }
 }
 
-// to[r * to_stride + c] = from[c * from_stride + r], a tile at a time so that both sides stay in
-// the nearest cache.
+// to[r * to_stride + c] = from[c * from_stride + r] for 4 rows and 4 columns, in registers.
+#if HWY_TARGET != HWY_SCALAR
+constexpr bool kHasQuads = true;
+void transpose_quad(const std::uint32_t* from, std::int64_t from_stride, std::uint32_t* to,
+                    std::int64_t to_stride) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const hn::FixedTag<std::uint32_t, 4> d;
+  const hn::FixedTag<std::uint64_t, 2> dd;
+  const auto a = hn::LoadU(d, from), b = hn::LoadU(d, from + from_stride);
+  const auto c = hn::LoadU(d, from + 2 * from_stride), e = hn::LoadU(d, from + 3 * from_stride);
+  const auto ab_low = hn::BitCast(dd, hn::InterleaveLower(d, a, b));
+  const auto ab_high = hn::BitCast(dd, hn::InterleaveUpper(d, a, b));
+  const auto ce_low = hn::BitCast(dd, hn::InterleaveLower(d, c, e));
+  const auto ce_high = hn::BitCast(dd, hn::InterleaveUpper(d, c, e));
+  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(dd, ab_low, ce_low)), d, to);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(dd, ab_low, ce_low)), d, to + to_stride);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(dd, ab_high, ce_high)), d, to + 2 * to_stride);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(dd, ab_high, ce_high)), d, to + 3 * to_stride);
+}
+#else
+constexpr bool kHasQuads = false;
+void transpose_quad(const std::uint32_t*, std::int64_t, std::uint32_t*, std::int64_t) {}
+#endif
+
+// The same for any number of rows and columns, a tile at a time so that both sides stay in the
+// nearest cache.
 template <class T>
 void transpose_tiles(std::int64_t rows, std::int64_t columns, const T* from,
                      std::int64_t from_stride, T* to, std::int64_t to_stride) {
   for (std::int64_t c0 = 0; c0 < columns; c0 += kTile) {
     const std::int64_t c1 = std::min(c0 + kTile, columns);
-    for (std::int64_t r = 0; r < rows; ++r) {
+    std::int64_t r = 0;
+    if constexpr (kHasQuads && std::is_same_v<T, std::uint32_t>) {
+      for (; r + 4 <= rows; r += 4) {
+        std::int64_t c = c0;
+        for (; c + 4 <= c1; c += 4) {
+          transpose_quad(from + c * from_stride + r, from_stride, to + r * to_stride + c,
+                         to_stride);
+        }
+        for (; c < c1; ++c) {
+          for (std::int64_t k = r; k < r + 4; ++k) {
+            to[k * to_stride + c] = from[c * from_stride + k];
+          }
+        }
+      }
+    }
+    for (; r < rows; ++r) {
       for (std::int64_t c = c0; c < c1; ++c) to[r * to_stride + c] = from[c * from_stride + r];
     }
   }

@@ -65,7 +65,7 @@ struct TakeMax {
   }
   template <class D>
   static HWY_INLINE float row(D d, const float* x, std::int64_t count) {
-    return max_lanes(d, x, count);
+    return max_lanes(d, x, count, KeepNan());
   }
   static float take_one(float a, float b) { return a != a || a >= b ? a : b; }
   static float lowest_one() { return -std::numeric_limits<float>::infinity(); }

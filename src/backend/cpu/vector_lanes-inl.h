@@ -135,20 +135,44 @@ HWY_INLINE float sum_lanes(D d, std::int64_t count, const Value& value) {
   return lane[0];
 }
 
-// The largest of row[0, count), or NaN if there is one.
+struct KeepNan {};
+struct IgnoreNan {};
 template <class D>
-HWY_INLINE float max_lanes(D d, const float* row, std::int64_t count) {
-  auto largest = hn::Set(d, -std::numeric_limits<float>::infinity());
-  for_each_vector(d, 0, count, [&](auto io, std::int64_t i) HWY_ATTR {
-    largest = max_keeping_nan(d, largest, io.lowest_rest(io.load(row + i)));
+HWY_INLINE hn::Vec<D> larger(D d, hn::Vec<D> a, hn::Vec<D> b, KeepNan) {
+  return max_keeping_nan(d, a, b);
+}
+template <class D>
+HWY_INLINE hn::Vec<D> larger(D, hn::Vec<D> a, hn::Vec<D> b, IgnoreNan) {
+  return hn::Max(b, a);  // a where b is NaN (x86)
+}
+
+// The largest of row[0, count). A NaN in the row is the result, or anything where the caller says
+// that it does not matter.
+template <class D, class Nan>
+HWY_INLINE float max_lanes(D d, const float* row, std::int64_t count, Nan nan) {
+  constexpr std::int64_t kLanes = hn::MaxLanes(D());
+  constexpr std::int64_t kWide = 4 * kLanes;
+  const auto lowest = hn::Set(d, -std::numeric_limits<float>::infinity());
+  auto a = lowest, b = lowest, c = lowest, e = lowest;
+  std::int64_t i = 0;
+  for (; i + kWide <= count; i += kWide) {
+    a = larger(d, a, hn::LoadU(d, row + i), nan);
+    b = larger(d, b, hn::LoadU(d, row + i + kLanes), nan);
+    c = larger(d, c, hn::LoadU(d, row + i + 2 * kLanes), nan);
+    e = larger(d, e, hn::LoadU(d, row + i + 3 * kLanes), nan);
+  }
+  for_each_vector(d, i, count, [&](auto io, std::int64_t at) HWY_ATTR {
+    a = larger(d, a, io.lowest_rest(io.load(row + at)), nan);
   });
-  HWY_ALIGN float lane[hn::MaxLanes(D())];
-  hn::Store(largest, d, lane);
+  a = larger(d, larger(d, a, b, nan), larger(d, c, e, nan), nan);
+  HWY_ALIGN float lane[kLanes];
+  hn::Store(a, d, lane);
   float result = lane[0];
-  for (std::size_t j = 1; j < hn::Lanes(d); ++j) {
+  for (std::int64_t j = 1; j < kLanes; ++j) {
     if (!(lane[j] <= result) && result == result) result = lane[j];
   }
-  return result;
+  // Of 0 and -0, and of several NaNs, which comes out would follow the width.
+  return result == result ? result + 0.0f : std::numeric_limits<float>::quiet_NaN();
 }
 
 }  // namespace HWY_NAMESPACE
