@@ -4,6 +4,7 @@
 #include <array>
 
 #include "backend/cpu/backend.h"
+#include "backend/reference/interpreter.h"
 #include "backend/reference/reference.h"
 #include "base/check.h"
 
@@ -30,6 +31,12 @@ KernelChoice choose_kernel(const KernelRequest& request, BackendChoice choice) {
   }
   fail_input(request.where(), "no kernel takes this node{}{}", refusals.empty() ? "" : ": ",
              refusals);
+}
+
+bool can_evaluate(const Graph& graph, NodeId id) { return reference::can_evaluate(graph, id); }
+
+std::vector<Tensor> evaluate_node(const Graph& graph, NodeId id) {
+  return reference::evaluate_node(graph, id);
 }
 
 }  // namespace batchwise

@@ -21,4 +21,9 @@ struct KernelChoice {
 // The first kernel that takes the node. Throws Error naming op and node where none does.
 KernelChoice choose_kernel(const KernelRequest& request, BackendChoice choice);
 
+// Constants, by the reference kernels. Can the node's outputs be computed now?
+bool can_evaluate(const Graph& graph, NodeId id);
+// Its outputs. Requires: can_evaluate.
+std::vector<Tensor> evaluate_node(const Graph& graph, NodeId id);
+
 }  // namespace batchwise

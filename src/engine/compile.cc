@@ -317,13 +317,14 @@ void bind_constants(const Graph& graph, std::vector<ConstantUse>& uses, Constant
       const Tensor value = evaluate_constant(graph, use.value);
       if (!use.packing) {
         value.copy_to(target);
+        value.release_pages();
         return;
       }
       if (!pool) pool = std::make_unique<ThreadPool>(threads);
       const Tensor dense = value.materialized();
       use.backend->pack(*use.packing, {dense.dtype(), dense.shape()}, dense.data(),
                         reinterpret_cast<float*>(target), *pool);
-      dense.release_pages();
+      value.release_pages();
     });
   }
 }

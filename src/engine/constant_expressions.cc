@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "backend/reference/interpreter.h"
 #include "base/check.h"
+#include "engine/backends.h"
 #include "ops/op.h"
 
 namespace batchwise {
@@ -75,7 +75,11 @@ Tensor evaluate_constant(const Graph& graph, ValueId id) {
   copy.outputs.clear();
   const NodeId made = single.add_node(std::move(copy), static_cast<int>(node.outputs.size()));
   infer_node(single, made);
-  const std::vector<Tensor> results = reference::evaluate_node(single, made);
+  const std::vector<Tensor> results = evaluate_node(single, made);
+  for (ValueId input : node.inputs) {
+    if (input != kNoValue && graph.value(input).constant)
+      graph.value(input).constant->release_pages();
+  }
   for (std::size_t o = 0; o < node.outputs.size(); ++o) {
     if (node.outputs[o] == id) return results[o];
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/evaluator.h"
 
-#include "backend/reference/interpreter.h"
+#include "engine/backends.h"
 
 namespace batchwise {
 namespace {
@@ -18,13 +18,13 @@ std::vector<Tensor> evaluate(const Graph& graph, NodeId id) {
     const float zero = 0;
     return {Tensor::splat(type.dtype, type.shape, &zero)};
   }
-  return reference::evaluate_node(graph, id);
+  return evaluate_node(graph, id);
 }
 
 }  // namespace
 
 const Evaluator& engine_evaluator() {
-  static const Evaluator evaluator{reference::can_evaluate, evaluate};
+  static const Evaluator evaluator{can_evaluate, evaluate};
   return evaluator;
 }
 
