@@ -4,11 +4,17 @@
 #include <hwy/foreach_target.h>
 // Behind foreach_target.h, which sets the target.
 #include "backend/cpu/dense_forward-inl.h"
+#include "backend/cpu/vector_width.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace batchwise::cpu::HWY_NAMESPACE {
 
 void forward_on_target(const DenseJob& job, ThreadPool& pool, float* scratch) {
+#if HWY_TARGET == HWY_AVX2
+  if (uses_narrow_vectors()) {
+    return dense_forward_with<hn::CappedTag<float, 4>>(job, pool, scratch);
+  }
+#endif
   dense_forward_with<hn::ScalableTag<float>>(job, pool, scratch);
 }
 

@@ -311,13 +311,14 @@ template <class D>
 void narrow_gradient_rows(const WeightGradientJob& job, std::int64_t row, std::int64_t row_end,
                           const NarrowGradientLayout& layout, float* scratch) {
   const std::int64_t rows = row_end - row;
+  const std::int64_t stride = narrow_gradient_stride(rows);
   float* transposed = scratch;
   float* strips = transposed + layout.transpose_floats;
   float* panels = strips + layout.strip_floats;
   float* const dw = job.dw + row * job.dw_stride;
-  if (job.accumulate) transpose(dw, job.dw_stride, rows, job.n, transposed, rows);
+  if (job.accumulate) transpose(dw, job.dw_stride, rows, job.n, transposed, stride);
   const WeightGradientJob swapped{job.m,       job.n,        rows,       job.dy, job.dy_stride,
-                                  job.x + row, job.x_stride, transposed, rows,   job.accumulate};
+                                  job.x + row, job.x_stride, transposed, stride, job.accumulate};
   for (std::int64_t sample = 0; sample < job.m; sample += kNarrowSamples) {
     const std::int64_t samples = std::min(kNarrowSamples, job.m - sample);
     pack_x<D>(swapped, sample, samples, 0, job.n, strips);
@@ -329,7 +330,7 @@ void narrow_gradient_rows(const WeightGradientJob& job, std::int64_t row, std::i
           .run_columns(0, job.n, column, end, strips);
     }
   }
-  transpose(transposed, rows, job.n, rows, dw, job.dw_stride);
+  transpose(transposed, stride, job.n, rows, dw, job.dw_stride);
 }
 
 // Threads split the rows of dW; panels of dY are packed once for all of them.

@@ -4,11 +4,17 @@
 #include <hwy/foreach_target.h>
 // Behind foreach_target.h, which sets the target.
 #include "backend/cpu/dense_gradient-inl.h"
+#include "backend/cpu/vector_width.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace batchwise::cpu::HWY_NAMESPACE {
 
 void weight_gradient_on_target(const WeightGradientJob& job, ThreadPool& pool, float* scratch) {
+#if HWY_TARGET == HWY_AVX2
+  if (uses_narrow_vectors()) {
+    return weight_gradient_with<hn::CappedTag<float, 4>>(job, pool, scratch);
+  }
+#endif
   weight_gradient_with<hn::ScalableTag<float>>(job, pool, scratch);
 }
 

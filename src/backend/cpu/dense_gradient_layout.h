@@ -15,8 +15,8 @@ enum class GradientPath {
 };
 
 constexpr GradientPath choose_gradient_path(std::int64_t m, std::int64_t n) {
-  if (m <= 3) return GradientPath::kFewSamples;
-  return n < kPanelColumns ? GradientPath::kNarrow : GradientPath::kStrips;
+  if (n < kPanelColumns) return m <= 1 ? GradientPath::kFewSamples : GradientPath::kNarrow;
+  return m <= 3 ? GradientPath::kFewSamples : GradientPath::kStrips;
 }
 
 inline constexpr std::int64_t kMaxBlockSamples = 512;
@@ -43,6 +43,10 @@ struct GradientLayout {
 inline constexpr std::int64_t kNarrowSamples = 128;
 inline constexpr std::int64_t kNarrowColumns = 128;
 
+// Between the rows of the transpose; not a power of two, or the rows would meet in one set of the
+// first cache.
+constexpr std::int64_t narrow_gradient_stride(std::int64_t rows) { return rows + 16; }
+
 // The scratch of the narrow path: for each thread the transpose of its part of dW, strips of dY and
 // panels of X.
 struct NarrowGradientLayout {
@@ -51,7 +55,7 @@ struct NarrowGradientLayout {
   NarrowGradientLayout(std::int64_t k, std::int64_t n, int threads) {
     const std::int64_t panels = (k + kPanelColumns - 1) / kPanelColumns;
     const std::int64_t rows = (panels + threads - 1) / threads * kPanelColumns;
-    transpose_floats = rows * n / 16 * 16 + 16;
+    transpose_floats = (narrow_gradient_stride(rows) * n + 15) / 16 * 16;
     strip_floats = kNarrowSamples * kPanelColumns;
     part_floats = transpose_floats + strip_floats + kNarrowSamples * kNarrowColumns;
   }

@@ -18,10 +18,9 @@ struct Shape {
 class WeightGradient : public testing::TestWithParam<Shape> {};
 
 void run(const WeightGradientJob& job, int threads) {
-  ThreadPool pool(threads);
   GuardedFloats scratch(
       static_cast<std::int64_t>(weight_gradient_scratch_floats(job.m, job.k, job.n, threads)));
-  weight_gradient(job, pool, scratch.data());
+  weight_gradient(job, pool_with(threads), scratch.data());
   ASSERT_TRUE(scratch.guards_are_whole());
 }
 
@@ -124,8 +123,7 @@ TEST(BiasGradient, IsAChainOfAdditionsInTheOrderOfSamples) {
         for (int threads : {1, 2, 4}) {
           GuardedFloats db(n, 3);
           std::copy(start.data(), start.data() + n, db.data());
-          ThreadPool pool(threads);
-          bias_gradient({m, n, dy.data(), stride, db.data(), accumulate}, pool);
+          bias_gradient({m, n, dy.data(), stride, db.data(), accumulate}, pool_with(threads));
           ASSERT_EQ(std::memcmp(db.data(), expected.data(), sizeof(float) * n), 0) << "n " << n;
           ASSERT_TRUE(db.guards_are_whole());
         }

@@ -4,11 +4,13 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <limits>
+#include <map>
+#include <memory>
 #include <vector>
 
 #include "backend/cpu/dense.h"
 #include "backend/cpu/isa.h"
+#include "base/thread_pool.h"
 
 // The law of summation as plain loops, and guarded buffers: what the tests of dense kernels share.
 namespace batchwise::cpu {
@@ -107,6 +109,14 @@ inline std::vector<Isa> usable_isas() {
     if (isa <= detect_isa()) isas.push_back(isa);
   }
   return isas;
+}
+
+// Made once: tests make thousands of calls.
+inline ThreadPool& pool_with(int threads) {
+  static std::map<int, std::unique_ptr<ThreadPool>> pools;
+  auto& pool = pools[threads];
+  if (pool == nullptr) pool = std::make_unique<ThreadPool>(threads);
+  return *pool;
 }
 
 // Restores the machine's best instruction set when a test ends.

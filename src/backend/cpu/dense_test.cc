@@ -63,10 +63,9 @@ class Layer {
 };
 
 void forward(const DenseJob& job, int threads) {
-  ThreadPool pool(threads);
   GuardedFloats scratch(
       static_cast<std::int64_t>(dense_scratch_floats(job.m, job.n, job.k, threads)));
-  dense_forward(job, pool, scratch.data());
+  dense_forward(job, pool_with(threads), scratch.data());
   ASSERT_TRUE(scratch.guards_are_whole());
 }
 
