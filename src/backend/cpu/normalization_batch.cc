@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "backend/cpu/normalization.h"
+#include "backend/cpu/normalization_columns.h"
 #include "backend/cpu/parallel_range.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -11,14 +12,12 @@
 // After foreach_target.h.
 #include <hwy/highway.h>
 
+#include "backend/cpu/normalization_columns-inl.h"
 #include "backend/cpu/vector_lanes-inl.h"
 
 #ifndef BATCHWISE_BACKEND_CPU_NORMALIZATION_BATCH_ARGS
 #define BATCHWISE_BACKEND_CPU_NORMALIZATION_BATCH_ARGS
 namespace batchwise::cpu {
-constexpr std::int64_t kChannelChunk = 64;
-constexpr std::int64_t kRowBlock = 256;
-
 struct ScaleShiftArgs {
   std::int64_t channels, inner;
   const float* factor;
@@ -64,68 +63,6 @@ struct ScaleShiftKernel {
     }
   }
 };
-
-// One chunk of channels [first, last) in the rows [begin, end) of a group.
-struct ColumnChunk {
-  std::int64_t channels, begin, end, first, last;
-};
-
-// sums[s][v] = the sum over the chunk's rows of terms(io, offset of the vector)[s].
-template <int kSums, int kVectors, class D, class Io, class Terms>
-HWY_INLINE void sum_vectors(D d, const Io& io, const ColumnChunk& chunk, std::int64_t channel,
-                            const Terms& terms, float (*sums)[kChannelChunk]) {
-  constexpr std::int64_t kLanes = hn::MaxLanes(D());
-  hn::Vec<D> total[kSums][kVectors];
-  for (auto& row : total) {
-    for (auto& v : row) v = hn::Zero(d);
-  }
-  for (std::int64_t block = chunk.begin; block < chunk.end; block += kRowBlock) {
-    const std::int64_t block_end = block + kRowBlock < chunk.end ? block + kRowBlock : chunk.end;
-    hn::Vec<D> partial[kSums][kVectors];
-    for (auto& row : partial) {
-      for (auto& v : row) v = hn::Zero(d);
-    }
-    for (std::int64_t row = block; row < block_end; ++row) {
-      for (int v = 0; v < kVectors; ++v) {
-        hn::Vec<D> term[kSums];
-        terms(io, row * chunk.channels + channel + v * kLanes, channel - chunk.first + v * kLanes,
-              term);
-        for (int s = 0; s < kSums; ++s) partial[s][v] = hn::Add(partial[s][v], term[s]);
-      }
-    }
-    for (int s = 0; s < kSums; ++s) {
-      for (int v = 0; v < kVectors; ++v) total[s][v] = hn::Add(total[s][v], partial[s][v]);
-    }
-  }
-  for (int s = 0; s < kSums; ++s) {
-    for (int v = 0; v < kVectors; ++v) {
-      hn::StoreU(total[s][v], d, sums[s] + (channel - chunk.first + v * kLanes));
-    }
-  }
-}
-
-template <int kSums, class D, class Terms>
-HWY_INLINE void sum_columns_of(D d, const ColumnChunk& chunk, const Terms& terms,
-                               float (*sums)[kChannelChunk]) {
-  constexpr int kVectors = static_cast<int>(kChannelChunk / hn::MaxLanes(D())) / kSums;
-  constexpr std::int64_t kWide = kVectors * static_cast<std::int64_t>(hn::MaxLanes(D()));
-  std::int64_t c = chunk.first;
-  for (; c + kWide <= chunk.last; c += kWide) {
-    sum_vectors<kSums, kVectors>(d, WholeVector<D>(), chunk, c, terms, sums);
-  }
-  for_each_vector(d, c, chunk.last, [&](auto io, std::int64_t at) HWY_ATTR {
-    sum_vectors<kSums, 1>(d, io, chunk, at, terms, sums);
-  });
-}
-
-template <class D, class Body>
-HWY_INLINE void for_each_element(D d, const ColumnChunk& chunk, const Body& body) {
-  for (std::int64_t row = chunk.begin; row < chunk.end; ++row) {
-    const std::int64_t at = row * chunk.channels + chunk.first;
-    for_each_vector(d, 0, chunk.last - chunk.first,
-                    [&](auto io, std::int64_t k) HWY_ATTR { body(io, at + k, k); });
-  }
-}
 
 HWY_INLINE ColumnChunk chunk_of(const BatchNormGroups& groups, std::int64_t item) {
   const std::int64_t chunks = (groups.channels + kChannelChunk - 1) / kChannelChunk;
@@ -283,12 +220,14 @@ void for_each_batch_norm_item(const BatchNormGroups& groups, ThreadPool* pool, c
 }  // namespace
 
 void batch_norm_training(const BatchNormTraining& args, ThreadPool* pool) {
+  if (batch_norm_by_blocks(args, pool)) return;
   for_each_batch_norm_item(args.groups, pool, [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(batch_norm_range)({args, begin, end});
   });
 }
 
 void batch_norm_training_grad(const BatchNormTrainingGrad& args, ThreadPool* pool) {
+  if (batch_norm_grad_by_blocks(args, pool)) return;
   for_each_batch_norm_item(args.groups, pool, [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(batch_norm_grad_range)({args, begin, end});
   });

@@ -243,6 +243,29 @@ TEST(Normalization, BatchNormBitsAreTheGroupsAlone) {
   });
 }
 
+TEST(Normalization, OneGroupOnSeveralThreadsHasTheBitsOfOne) {
+  for (const std::int64_t rows : {1024, 1281, 2000}) {
+    for (const std::int64_t channels : {16, 70}) {
+      const BatchNormGroups groups{rows, channels, 0};
+      const std::vector<float> x = random_floats(rows * channels, 23, 1.0f, 3.0f);
+      const std::vector<float> dy = random_floats(rows * channels, 24);
+      const std::vector<float> scale = random_floats(channels, 25);
+      expect_same_bits_everywhere([&](ThreadPool* pool) {
+        const std::size_t n = x.size(), c = index(channels);
+        std::vector<float> all(2 * n + 5 * c);
+        float* mean = all.data() + 2 * n;
+        batch_norm_training({groups, 1e-5f, x.data(), scale.data(), scale.data(), all.data(), mean,
+                             mean + c, mean + 2 * c},
+                            pool);
+        batch_norm_training_grad({groups, dy.data(), x.data(), scale.data(), mean, mean + 2 * c,
+                                  all.data() + n, mean + 3 * c, mean + 4 * c},
+                                 pool);
+        return all;
+      });
+    }
+  }
+}
+
 TEST(Normalization, RunningMomentAdvancesGroupByGroup) {
   const std::vector<float> values = {1.0f, 2.0f, 3.0f, 4.0f};
   std::vector<float> running = {10.0f, 20.0f};
