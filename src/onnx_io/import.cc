@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
+#include <climits>
 #include <map>
 #include <set>
 
 #include "base/check.h"
 #include "onnx_io/lower.h"
 #include "onnx_io/mapped_file.h"
+#include "onnx_io/node_order.h"
 #include "onnx_io/onnx_io.h"
 #include "onnx_io/wire.h"
 
@@ -45,56 +46,6 @@ AttributeValue to_attribute(const onnx::AttributeProto& proto, const std::string
   }
 }
 
-// Nodes in an order in which they can run. Throws Error naming a node on a cycle, or one that uses
-// a value that nothing makes.
-std::vector<const onnx::NodeProto*> in_order(const WireModel& wire, std::set<std::string> known,
-                                             const std::string& path) {
-  std::map<std::string, std::size_t> makers;
-  for (std::size_t n = 0; n < wire.nodes.size(); ++n) {
-    for (const auto& output : wire.nodes[n].output()) {
-      if (!output.empty() && (!makers.emplace(output, n).second || known.count(output) != 0)) {
-        fail_input(path, "value '{}' is made twice", output);
-      }
-    }
-  }
-  std::vector<const onnx::NodeProto*> order;
-  std::vector<int> state(wire.nodes.size(), 0);  // 0 new, 1 waiting, 2 done
-  for (std::size_t first = 0; first < wire.nodes.size(); ++first) {
-    std::vector<std::size_t> stack{first};
-    while (!stack.empty()) {
-      const std::size_t n = stack.back();
-      const onnx::NodeProto& node = wire.nodes[n];
-      if (state[n] == 2) {
-        stack.pop_back();
-        continue;
-      }
-      state[n] = 1;
-      bool waits = false;
-      for (const auto& input : node.input()) {
-        if (input.empty() || known.count(input) != 0) continue;
-        const auto maker = makers.find(input);
-        if (maker == makers.end()) {
-          fail_input(path, "node '{}' ({}) uses '{}', which nothing makes", node.name(),
-                     node.op_type(), input);
-        }
-        if (state[maker->second] == 2) continue;
-        if (state[maker->second] == 1) {
-          fail_input(path, "node '{}' ({}) lies on a cycle through '{}'", node.name(),
-                     node.op_type(), input);
-        }
-        stack.push_back(maker->second);
-        waits = true;
-        break;
-      }
-      if (waits) continue;
-      state[n] = 2;
-      order.push_back(&node);
-      stack.pop_back();
-    }
-  }
-  return order;
-}
-
 class Importer {
  public:
   Importer(WireModel wire, std::string path) : wire_(std::move(wire)), path_(std::move(path)) {}
@@ -108,7 +59,7 @@ class Importer {
     add_inputs();
     std::set<std::string> known;
     for (const auto& [name, id] : values_) known.insert(name);
-    for (const onnx::NodeProto* node : in_order(wire_, known, path_)) add_node(*node);
+    for (const onnx::NodeProto* node : order_nodes(wire_.nodes, known, path_)) add_node(*node);
     add_outputs();
     return std::move(graph_);
   }
@@ -124,29 +75,39 @@ class Importer {
 
   void add_inputs() {
     for (const auto& info : wire_.inputs) {
-      if (values_.count(info.name()) != 0) continue;  // an input with an initializer is a constant
-      const auto& tensor = info.type().tensor_type();
-      const std::string where = "input '" + info.name() + "'";
-      if (!info.type().has_tensor_type()) fail_input(where, "is no tensor");
-      const auto dtype = static_cast<DType>(tensor.elem_type());
-      if (tensor.elem_type() <= 0 || tensor.elem_type() > 22 || dtype_bytes(dtype) == 0) {
-        fail_input(where, "has element type {}, which is not supported", tensor.elem_type());
+      const auto same = values_.find(info.name());
+      if (same != values_.end()) {
+        if (graph_.value(same->second).kind == ValueKind::kConstant) continue;
+        fail_input(path_, "input '{}' is there twice", info.name());
       }
-      std::vector<std::int64_t> dims;
-      BatchAxis batch;
-      for (int axis = 0; axis < tensor.shape().dim_size(); ++axis) {
-        const auto& dim = tensor.shape().dim(axis);
-        const bool free = !dim.has_dim_value() || dim.dim_value() <= 0;
-        if (free && axis > 0) {
-          fail_input(where, "axis {} ('{}') has no size; only axis 0, the batch, may be free", axis,
-                     dim.dim_param());
-        }
-        if (free) batch = {0, 1};
-        dims.push_back(free ? 1 : dim.dim_value());
-      }
-      checked_bytes(Shape(dims), dtype_bytes(dtype), where);
-      values_[info.name()] = graph_.add_input(info.name(), {dtype, Shape(dims)}, batch);
+      add_input(info);
     }
+  }
+
+  void add_input(const onnx::ValueInfoProto& info) {
+    const std::string where = "input '" + info.name() + "'";
+    const auto& tensor = info.type().tensor_type();
+    if (!info.type().has_tensor_type() || !tensor.has_shape()) {
+      fail_input(where, "is no tensor of a known rank");
+    }
+    const auto dtype = static_cast<DType>(tensor.elem_type());
+    if (tensor.elem_type() <= 0 || tensor.elem_type() > 22 || dtype_bytes(dtype) == 0) {
+      fail_input(where, "has element type {}, which is not supported", tensor.elem_type());
+    }
+    std::vector<std::int64_t> dims;
+    BatchAxis batch;
+    for (int axis = 0; axis < tensor.shape().dim_size(); ++axis) {
+      const auto& dim = tensor.shape().dim(axis);
+      const bool free = !dim.has_dim_value() || dim.dim_value() <= 0;
+      if (free && axis > 0) {
+        fail_input(where, "axis {} ('{}') has no size; only axis 0, the batch, may be free", axis,
+                   dim.dim_param());
+      }
+      if (free) batch = {0, 1};
+      dims.push_back(free ? 1 : dim.dim_value());
+    }
+    checked_bytes(Shape(dims), dtype_bytes(dtype), where);
+    values_[info.name()] = graph_.add_input(info.name(), {dtype, Shape(dims)}, batch);
   }
 
   void add_node(const onnx::NodeProto& proto) {
@@ -160,7 +121,7 @@ class Importer {
     OldNode old{.name = proto.name(), .op = proto.op_type(), .opset = opset_, .where = where};
     if (old.name.empty() && proto.output_size() > 0) old.name = proto.output(0);
     for (const auto& input : proto.input()) {
-      old.inputs.push_back(input.empty() ? kNoValue : values_.at(input));
+      old.inputs.push_back(input.empty() ? kNoValue : find_value(input, where));
     }
     for (const auto& attribute : proto.attribute()) {
       old.attributes.set(attribute.name(), to_attribute(attribute, where));
@@ -180,11 +141,18 @@ class Importer {
     }
   }
 
+  // Throws Error where nothing makes the value, or nothing that is supported.
+  ValueId find_value(const std::string& name, const std::string& where) const {
+    const auto it = values_.find(name);
+    if (it != values_.end()) return it->second;
+    const auto maker = unsupported_.find(name);
+    if (maker == unsupported_.end()) fail_input(where, "uses '{}', which nothing makes", name);
+    fail_input(where, "uses '{}', an output of {} that is not supported", name, maker->second);
+  }
+
   void add_outputs() {
     for (const auto& info : wire_.outputs) {
-      const auto it = values_.find(info.name());
-      if (it == values_.end()) fail_input(path_, "output '{}' is never made", info.name());
-      graph_.outputs.push_back(it->second);
+      graph_.outputs.push_back(find_value(info.name(), path_));
     }
     if (graph_.outputs.empty()) fail_input(path_, "the model has no outputs");
     if (graph_.inputs.empty()) fail_input(path_, "the model has no inputs");
@@ -206,6 +174,16 @@ Graph read_onnx(std::shared_ptr<const Storage> storage, const std::string& path)
 
 Graph read_onnx(const std::string& path) {
   return Importer(read_wire(map_file(path), path, true), path).run();
+}
+
+Tensor read_tensor(const std::string& path) {
+  const auto storage = map_file(path);
+  onnx::TensorProto proto;
+  const auto bytes = static_cast<std::int64_t>(storage->bytes());
+  if (bytes > INT_MAX || !proto.ParseFromArray(storage->data(), static_cast<int>(bytes))) {
+    fail_input(path, "is no tensor of ONNX: its {} bytes cannot be parsed", bytes);
+  }
+  return to_tensor(proto, path);
 }
 
 }  // namespace batchwise::onnx_io

@@ -176,6 +176,11 @@ constexpr std::array<LoweringRow, 16> kLowerings{{
 }  // namespace
 
 std::vector<ValueId> lower_node(Graph& graph, OldNode node) {
+  // What follows looks at input 0 before the row of the op is asked.
+  const bool wants_input = op_row(node.op).min_inputs > 0;
+  if (wants_input && (node.inputs.empty() || node.inputs[0] == kNoValue)) {
+    fail_input(node.where, "lacks its first input");
+  }
   GraphBuilder build(graph);
   build.set_prefix(node.name + ".");
   for (const LoweringRow& row : kLowerings) {

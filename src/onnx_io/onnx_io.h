@@ -19,6 +19,10 @@ Graph read_onnx(const std::string& path);
 // the model in messages.
 Graph read_onnx(std::shared_ptr<const Storage> storage, const std::string& path);
 
+// Reads a file of one TensorProto, as ONNX's test folders have them for inputs and outputs. Throws
+// Error where it is damaged or of a type that is not supported.
+Tensor read_tensor(const std::string& path);
+
 // Writes a graph whose nodes are ONNX's (no internal op, no epilogue), whole or not at all. Opset
 // 20. A model above 1 GiB puts its initializers into `<path>.data`.
 void write_onnx(const Graph& graph, const std::string& path);

@@ -136,7 +136,9 @@ class ModelReader {
   }
 
  private:
+  // Fields above 15, whose tags take more than a byte, hold nothing that is read.
   static void append_field(std::string& out, int number, Bytes bytes) {
+    if (number > 15) return;
     out.push_back(static_cast<char>((number << 3) | 2));
     for (std::size_t rest = bytes.size;;) {
       const auto digit = static_cast<char>(rest & 127);
