@@ -34,6 +34,7 @@ struct PassDef {
 
 bool remove_identities(Graph& graph, const PassContext& context);
 bool fold_constants(Graph& graph, const PassContext& context);
+bool fold_scale(Graph& graph, const PassContext& context);
 bool fold_batch_norm(Graph& graph, const PassContext& context);
 bool fuse_bias(Graph& graph, const PassContext& context);
 bool fuse_epilogues(Graph& graph, const PassContext& context);

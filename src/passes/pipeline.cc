@@ -10,12 +10,15 @@
 namespace batchwise {
 
 std::span<const PassDef> all_passes() {
-  static constexpr std::array<PassDef, 6> kPasses{{
+  static constexpr std::array<PassDef, 7> kPasses{{
       // First, so that no later pattern has to look through an Identity.
       {"remove_identities", "drops Identity, and Dropout outside training", remove_identities,
        true},
       // Integers and small floats; large weights stay expressions until they are packed.
       {"fold_constants", "computes small constant nodes", fold_constants, true},
+      // Old exports split a normalization in three.
+      {"fold_scale", "folds constant factors and shifts into the normalization before", fold_scale,
+       false},
       // Before epilogues: the activation then follows the layer itself.
       {"fold_batch_norm", "folds a normalization into the layer before it", fold_batch_norm, false},
       {"fuse_bias", "makes an added constant the layer's bias", fuse_bias, false},
