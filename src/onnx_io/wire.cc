@@ -221,6 +221,7 @@ class ModelReader {
     std::map<std::string, std::string> entries;
     for (const auto& entry : proto.external_data()) entries[entry.key()] = entry.value();
     const std::filesystem::path name = entries["location"];
+    if (name.empty()) fail_input(where, "does not say in which file it lies");
     for (const auto& part : name) {
       if (part == ".." || name.is_absolute()) {
         fail_input(where, "lies outside the model's folder: {}", name.string());
