@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <iterator>
 #include <set>
 
 #include "base/check.h"
@@ -316,6 +317,11 @@ void TrainingSession::measure_memory() {
   }
   add(*update_);
   memory_.io_bytes = micro_batch_ * 4 * (1 + output_floats_);
+}
+
+double TrainingSession::estimate_us_per_sample(const MachineSpeed& machine) const {
+  const auto largest = std::prev(programs_.end());
+  return estimate_run_us(*largest->second.program, machine) / static_cast<double>(largest->first);
 }
 
 std::span<const float> TrainingSession::state(const std::string& name) const {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "batching/cost_model.h"
 #include "batching/cut_batch.h"
 #include "engine/program.h"
 #include "fit/state_store.h"
@@ -81,6 +82,9 @@ class TrainingSession {
   // Adds loss and metric of at most micro_batch() samples with the weights as they are, as predict
   // would compute them. Requires: options.evaluates.
   void evaluate(const TrainingSamples& samples, StepResult& result);
+
+  // The estimated time of training on one sample, in a slice of micro_batch() samples.
+  double estimate_us_per_sample(const MachineSpeed& machine) const;
 
   std::int64_t micro_batch() const { return micro_batch_; }
   std::int64_t steps() const { return steps_; }
