@@ -10,6 +10,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
+#include <utility>
 
 #include "backend/cpu/conv_kernels.h"
 #include "backend/cpu/fma-inl.h"
@@ -27,31 +29,46 @@ constexpr std::int64_t conv_vector_offset(int v, std::int64_t panel_stride) {
   return v / kPerPanel * panel_stride + v % kPerPanel * kConvLanes<D>;
 }
 
+#define BW_CONV_INLINE HWY_ATTR __attribute__((always_inline))
+
+// Calls body(i) for i in [0, kCount) as constants. A loop that is unrolled only later leaves the
+// accumulators in memory (g++ 12: two thirds of the speed).
+template <class Body, int... kIndices>
+HWY_INLINE void conv_each(std::integer_sequence<int, kIndices...>, const Body& body) {
+  (body(std::integral_constant<int, kIndices>()), ...);
+}
+template <int kCount, class Body>
+HWY_INLINE void conv_each(const Body& body) {
+  conv_each(std::make_integer_sequence<int, kCount>(), body);
+}
+
+// Calls body(row, vector) for every accumulator of a tile.
+template <int kRows, int kVectors, class Body>
+HWY_INLINE void conv_each_sum(const Body& body) {
+  conv_each<kRows>([&](auto r) BW_CONV_INLINE {
+    conv_each<kVectors>([&](auto v) BW_CONV_INLINE { body(r, v); });
+  });
+}
+
 template <class D, int kRows, int kVectors>
 HWY_INLINE void conv_clear(D d, hn::Vec<D> (&sums)[kRows][kVectors]) {
-#pragma GCC unroll 16
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::Zero(d);
-  }
+  conv_each_sum<kRows, kVectors>([&](auto r, auto v) BW_CONV_INLINE { sums[r][v] = hn::Zero(d); });
 }
 
 // Adds b[v] * a(row) to every sum.
 template <class D, int kRows, int kVectors, class LoadA, class LoadB>
-HWY_INLINE void conv_add_terms(hn::Vec<D> (&sums)[kRows][kVectors], LoadA load_a, LoadB load_b) {
+HWY_INLINE void conv_add_terms(hn::Vec<D> (&sums)[kRows][kVectors], const LoadA& load_a,
+                               const LoadB& load_b) {
   hn::Vec<D> b[kVectors];
-#pragma GCC unroll 4
-  for (int v = 0; v < kVectors; ++v) {
+  conv_each<kVectors>([&](auto v) BW_CONV_INLINE {
     b[v] = load_b(v);
     keep_in_register(b[v]);
-  }
-#pragma GCC unroll 16
-  for (int r = 0; r < kRows; ++r) {
+  });
+  conv_each<kRows>([&](auto r) BW_CONV_INLINE {
     auto a = load_a(r);
     keep_in_register(a);
-#pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) multiply_add(sums[r][v], a, b[v]);
-  }
+    conv_each<kVectors>([&](auto v) BW_CONV_INLINE { multiply_add(sums[r][v], a, b[v]); });
+  });
 }
 
 // Applies the epilogue to one vector whose bias is at `column` and whose residual is at `at`.
@@ -106,38 +123,31 @@ template <class D, int kRows, int kVectors>
 HWY_INLINE void conv_add_segment(D d, const ConvTile& tile, const ConvSegment& segment,
                                  hn::Vec<D> (&sums)[kRows][kVectors]) {
   const float* a[kRows];
-#pragma GCC unroll 16
-  for (int r = 0; r < kRows; ++r) a[r] = tile.inputs[segment.tap * kRows + r] + segment.first;
+  conv_each<kRows>(
+      [&](auto r) BW_CONV_INLINE { a[r] = tile.inputs[segment.tap * kRows + r] + segment.first; });
   const float* b = tile.weights + segment.weight_offset;
   const std::int64_t panel_stride = tile.panel_stride;
-#ifdef __clang__
-  constexpr int kUnroll = 4;
-#else
-  constexpr int kUnroll = kVectors <= 2 ? 4 : 1;  // g++ 12 spills what it unrolls further
-#endif
+  constexpr int kUnroll = kVectors <= 2 ? 4 : 1;
   std::int64_t k = 0;
-  auto step = [&](int u) HWY_ATTR {
+  const auto step = [&](auto u) BW_CONV_INLINE {
     conv_add_terms<D>(
-        sums, [&](int r) HWY_ATTR { return hn::Set(d, a[r][k + u]); },
-        [&](int v) HWY_ATTR {
+        sums, [&](auto r) BW_CONV_INLINE { return hn::Set(d, a[r][k + u]); },
+        [&](auto v) BW_CONV_INLINE {
           return hn::Load(d, b + u * kConvPanel + conv_vector_offset<D>(v, panel_stride));
         });
   };
   for (; k + kUnroll <= segment.length; k += kUnroll, b += kUnroll * kConvPanel) {
-#pragma GCC unroll 4
-    for (int u = 0; u < kUnroll; ++u) step(u);
+    conv_each<kUnroll>(step);
   }
-  for (; k < segment.length; ++k, b += kConvPanel) step(0);
+  for (; k < segment.length; ++k, b += kConvPanel) step(std::integral_constant<int, 0>());
 }
 
 template <Activation kActivation, class D, int kRows, int kVectors>
 HWY_INLINE void conv_activate_sums(D d, const Epilogue& epilogue,
                                    hn::Vec<D> (&sums)[kRows][kVectors]) {
-#pragma GCC unroll 16
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) sums[r][v] = activate<kActivation>(d, sums[r][v], epilogue);
-  }
+  conv_each_sum<kRows, kVectors>([&](auto r, auto v) BW_CONV_INLINE {
+    sums[r][v] = activate<kActivation>(d, sums[r][v], epilogue);
+  });
 }
 
 // Applies the epilogue in registers and stores a tile all of whose columns exist.
@@ -146,22 +156,16 @@ HWY_INLINE void conv_store_sums(D d, const ConvTile& tile, hn::Vec<D> (&sums)[kR
   constexpr int kLanes = kConvLanes<D>;
   const Epilogue& epilogue = *tile.epilogue;
   if (epilogue.bias != nullptr) {
-#pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) {
+    conv_each<kVectors>([&](auto v) BW_CONV_INLINE {
       const auto bias = hn::LoadU(d, epilogue.bias + v * kLanes);
-#pragma GCC unroll 16
-      for (int r = 0; r < kRows; ++r) sums[r][v] = hn::Add(sums[r][v], bias);
-    }
+      conv_each<kRows>([&](auto r) BW_CONV_INLINE { sums[r][v] = hn::Add(sums[r][v], bias); });
+    });
   }
   if (epilogue.residual != nullptr) {
-#pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r) {
-      const float* residual = epilogue.residual + tile.y_offsets[r];
-#pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) {
-        sums[r][v] = hn::Add(sums[r][v], hn::LoadU(d, residual + v * kLanes));
-      }
-    }
+    conv_each_sum<kRows, kVectors>([&](auto r, auto v) BW_CONV_INLINE {
+      const float* residual = epilogue.residual + tile.y_offsets[r] + v * kLanes;
+      sums[r][v] = hn::Add(sums[r][v], hn::LoadU(d, residual));
+    });
   }
   switch (epilogue.activation) {
     case Activation::kNone:
@@ -176,13 +180,9 @@ HWY_INLINE void conv_store_sums(D d, const ConvTile& tile, hn::Vec<D> (&sums)[kR
       conv_activate_sums<Activation::kClip>(d, epilogue, sums);
       break;
   }
-#pragma GCC unroll 16
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) {
-      hn::StoreU(sums[r][v], d, tile.y + tile.y_offsets[r] + v * kLanes);
-    }
-  }
+  conv_each_sum<kRows, kVectors>([&](auto r, auto v) BW_CONV_INLINE {
+    hn::StoreU(sums[r][v], d, tile.y + tile.y_offsets[r] + v * kLanes);
+  });
 }
 
 // Asks for the lines that a tile is going to write: they arrive while it computes.
@@ -211,26 +211,18 @@ HWY_NOINLINE void conv_tile(const ConvTile& tile) {
     if (!segment.ends_block) continue;
     const bool last_block = i + 1 == tile.num_segments;
     if (first_block && last_block) break;
-#pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) {
-        float* total = totals + r * kWidth + v * kLanes;
-        if (!first_block) sums[r][v] = hn::Add(hn::Load(d, total), sums[r][v]);
-        if (!last_block) {
-          hn::Store(sums[r][v], d, total);
-          sums[r][v] = hn::Zero(d);
-        }
-      }
-    }
+    conv_each_sum<kRows, kVectors>([&](auto r, auto v) BW_CONV_INLINE {
+      float* total = totals + r * kWidth + v * kLanes;
+      if (!first_block) sums[r][v] = hn::Add(hn::Load(d, total), sums[r][v]);
+      if (!last_block) hn::Store(sums[r][v], d, total);
+    });
+    if (!last_block) conv_clear(d, sums);
     first_block = false;
   }
   if (tile.columns >= kWidth) return conv_store_sums(d, tile, sums);
-#pragma GCC unroll 16
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) hn::Store(sums[r][v], d, totals + r * kWidth + v * kLanes);
-  }
+  conv_each_sum<kRows, kVectors>([&](auto r, auto v) BW_CONV_INLINE {
+    hn::Store(sums[r][v], d, totals + r * kWidth + v * kLanes);
+  });
   conv_store_tile(d, totals, kRows, kWidth, tile);
 }
 
@@ -250,28 +242,21 @@ HWY_NOINLINE void conv_gradient_tile(const ConvGradientTile& tile) {
   for (std::int64_t h = 0; h < tile.height; ++h) {
     const float* x = tile.x + h * tile.x_row_step;
     const float* dy = tile.dy + h * tile.dy_row_step;
-    auto step = [&]() HWY_ATTR {
+    const auto step = [&](auto) BW_CONV_INLINE {
       conv_add_terms<D>(
-          sums, [&](int r) HWY_ATTR { return hn::Set(d, x[r]); },
-          [&](int v) HWY_ATTR { return hn::LoadU(d, dy + v * kLanes); });
+          sums, [&](auto r) BW_CONV_INLINE { return hn::Set(d, x[r]); },
+          [&](auto v) BW_CONV_INLINE { return hn::LoadU(d, dy + v * kLanes); });
       x += x_step;
       dy += dy_step;
     };
     std::int64_t w = 0;
-    for (; w + kUnroll <= tile.width; w += kUnroll) {
-#pragma GCC unroll 4
-      for (int u = 0; u < kUnroll; ++u) step();
-    }
-    for (; w < tile.width; ++w) step();
+    for (; w + kUnroll <= tile.width; w += kUnroll) conv_each<kUnroll>(step);
+    for (; w < tile.width; ++w) step(std::integral_constant<int, 0>());
   }
-#pragma GCC unroll 16
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) {
-      float* to = tile.sum + r * tile.sum_stride + v * kLanes;
-      hn::StoreU(hn::Add(tile.add ? hn::LoadU(d, to) : hn::Zero(d), sums[r][v]), d, to);
-    }
-  }
+  conv_each_sum<kRows, kVectors>([&](auto r, auto v) BW_CONV_INLINE {
+    float* to = tile.sum + r * tile.sum_stride + v * kLanes;
+    hn::StoreU(hn::Add(tile.add ? hn::LoadU(d, to) : hn::Zero(d), sums[r][v]), d, to);
+  });
 }
 
 // One output position of a depthwise pass, kVectors vectors of channels from `c` on.
@@ -448,6 +433,8 @@ ConvKernels make_conv_kernels() {
   kernels.column_sums = &conv_column_sums<D>;
   return kernels;
 }
+
+#undef BW_CONV_INLINE
 
 }  // namespace batchwise::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
