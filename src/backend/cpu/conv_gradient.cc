@@ -193,12 +193,12 @@ class Part {
     job.add = add;
     const std::int64_t whole = matrix_.columns / kConvPanel * kConvPanel;
     const float* dy = job.height > 0 ? dy_at(sample, group, h.begin, w.begin) : dy_;
-    const float* tail =
-        tail_ + ((h.begin - block.h_begin) * block.width() + w.begin - block.w_begin) * kConvPanel;
+    const std::int64_t tail_row = (h.begin - block.h_begin) * block.width();
+    const std::int64_t tail_begin = (tail_row + w.begin - block.w_begin) * kConvPanel;
     for (std::int64_t column = columns_.begin; column < columns_.end;) {
       const bool in_tail = column >= whole;
       const std::int64_t left = (in_tail ? columns_.end : std::min(whole, columns_.end)) - column;
-      job.dy = in_tail ? tail + (column - whole) : dy + column;
+      job.dy = in_tail ? tail_ + (tail_begin + column - whole) : dy + column;
       job.dy_step = in_tail ? kConvPanel : s_.out_channels;
       job.dy_row_step = job.dy_step * (in_tail ? block.width() : s_.out_width);
       job.sum = sums + column;
@@ -291,46 +291,6 @@ void run_conv_weight_gradient(const ConvWeightGradient& gradient, const float* x
       tiles = {range.begin, range.end};
     }
     own.run(tiles, columns);
-  });
-}
-
-namespace {
-
-// Out channels [first, first + width) of one group: 16 rows at a time over all taps, so that what
-// is written stays in the first cache.
-void unpack_columns(const float* from, std::int64_t rows, std::int64_t stride, std::int64_t taps,
-                    std::int64_t width, float* to) {
-  for (std::int64_t row = 0; row < rows; row += kConvPanel) {
-    const std::int64_t end = std::min(row + kConvPanel, rows);
-    for (std::int64_t tap = 0; tap < taps; ++tap) {
-      for (std::int64_t r = row; r < end; ++r) {
-        const float* columns = from + (tap * rows + r) * stride;
-        float* element = to + r * taps + tap;
-        for (std::int64_t c = 0; c < width; ++c) element[c * rows * taps] = columns[c];
-      }
-    }
-  }
-}
-
-}  // namespace
-
-void unpack_conv_weight_gradient(const ConvShape& s, const float* dw, float* weights,
-                                 ThreadPool& pool) {
-  const bool depthwise = s.is_depthwise();
-  const std::int64_t groups = depthwise ? 1 : s.groups;
-  const std::int64_t columns = s.out_channels / groups;
-  const std::int64_t stride = depthwise ? columns : matrix_of(s, false).stride;
-  const std::int64_t rows = depthwise ? 1 : s.group_in();
-  const std::int64_t panels = (columns + kConvPanel - 1) / kConvPanel;
-  pool.run([&](int part) {
-    const PartRange range = part_range(groups * panels, part, pool.threads());
-    for (std::int64_t panel = range.begin; panel < range.end; ++panel) {
-      const std::int64_t group = panel / panels;
-      const std::int64_t first = panel % panels * kConvPanel;
-      unpack_columns(dw + group * s.taps() * rows * stride + first, rows, stride, s.taps(),
-                     std::min(kConvPanel, columns - first),
-                     weights + (group * columns + first) * rows * s.taps());
-    }
   });
 }
 

@@ -41,6 +41,10 @@ void run_conv_weight_gradient(const ConvWeightGradient& gradient, const float* x
 void unpack_conv_weight_gradient(const ConvShape& shape, const float* dw, float* weights,
                                  ThreadPool& pool);
 
+// The reverse, for a gradient that was kept in ONNX's layout and goes on.
+void pack_conv_weight_gradient(const ConvShape& shape, const float* weights, float* dw,
+                               ThreadPool& pool);
+
 // db[c] = (accumulate ? db[c] : 0) + for each sample the sum over its positions of dy, in order.
 void run_conv_bias_gradient(const ConvShape& shape, const float* dy, float* db, bool accumulate,
                             ThreadPool& pool);

@@ -50,6 +50,19 @@ TEST(ConvGradient, StartingFromZeroHasTheBitsOfAddingToZeros) {
   EXPECT_TRUE(same_bits(copy_of(stale), copy_of(zeros)));
 }
 
+TEST(ConvGradient, PackingUndoesUnpacking) {
+  ThreadPool pool(2);
+  for (const auto& [name, s] : conv_cases()) {
+    const auto weights = random_guarded(weight_floats(s), 1);
+    GuardedFloats dw(static_cast<std::int64_t>(conv_weight_gradient_floats(s)));
+    GuardedFloats again(weight_floats(s));
+    pack_conv_weight_gradient(s, weights.data(), dw.data(), pool);
+    unpack_conv_weight_gradient(s, dw.data(), again.data(), pool);
+    EXPECT_TRUE(same_bits(copy_of(weights), copy_of(again))) << name;
+    EXPECT_TRUE(dw.guards_are_whole() && again.guards_are_whole()) << name;
+  }
+}
+
 TEST(ConvGradient, AnEmptyBatchLeavesZerosOrWhatLies) {
   ConvShape s = make_shape(0, 5, 4, 4, 7, 3, 3, 1, 1, {1, 1, 1, 1});
   ThreadPool pool(2);

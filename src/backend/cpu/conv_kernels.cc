@@ -7,11 +7,18 @@
 #include <hwy/highway.h>
 
 #include "backend/cpu/conv_kernels-inl.h"
+#include "backend/cpu/vector_width.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace batchwise::cpu::HWY_NAMESPACE {
 
 const ConvKernels& conv_kernels_of_target() {
+#if HWY_TARGET == HWY_AVX2
+  if (uses_narrow_vectors()) {
+    static const ConvKernels narrow = make_conv_kernels<hn::CappedTag<float, 4>>();
+    return narrow;
+  }
+#endif
   static const ConvKernels kernels = make_conv_kernels<hn::ScalableTag<float>>();
   return kernels;
 }

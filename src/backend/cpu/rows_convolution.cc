@@ -101,8 +101,8 @@ std::unique_ptr<Kernel> prepare_pass(const KernelRequest& request, const ConvSha
     const float* weights = call.input<float>(1);
     if (!is_packed) {
       auto* packed = reinterpret_cast<float*>(static_cast<std::byte*>(call.scratch) + own);
-      forward ? pack_conv_forward(shape, weights, packed)
-              : pack_conv_input_gradient(shape, weights, packed);
+      forward ? pack_conv_forward(shape, weights, packed, &call.pool)
+              : pack_conv_input_gradient(shape, weights, packed, &call.pool);
       weights = packed;
     }
     Epilogue now = epilogue;
@@ -123,30 +123,6 @@ std::unique_ptr<Kernel> prepare_forward(const KernelRequest& request) {
 
 std::unique_ptr<Kernel> prepare_input_gradient(const KernelRequest& request) {
   return prepare_pass(request, conv_shape(conv_geometry(request)), false);
-}
-
-// The reverse of unpack_conv_weight_gradient; what lies between is the kernel's layout
-// (conv_gradient.h).
-void pack_conv_weight_gradient(const ConvShape& shape, const float* weights, float* dw,
-                               ThreadPool& pool) {
-  const bool depthwise = shape.is_depthwise();
-  const std::int64_t rows = depthwise ? 1 : shape.group_in();
-  const std::int64_t slabs = (depthwise ? 1 : shape.groups) * shape.taps() * rows;
-  const std::int64_t stride = static_cast<std::int64_t>(conv_weight_gradient_floats(shape)) / slabs;
-  pool.run([&](int part) {
-    const PartRange range = part_range(shape.out_channels, part, pool.threads(), 16);
-    for (std::int64_t out = range.begin; out < range.end; ++out) {
-      const std::int64_t group = depthwise ? 0 : out / shape.group_out();
-      const std::int64_t column = depthwise ? out : out % shape.group_out();
-      float* to = dw + group * shape.taps() * rows * stride + column;
-      const float* from = weights + out * rows * shape.taps();
-      for (std::int64_t tap = 0; tap < shape.taps(); ++tap) {
-        for (std::int64_t row = 0; row < rows; ++row, to += stride) {
-          *to = from[row * shape.taps() + tap];
-        }
-      }
-    }
-  });
 }
 
 std::unique_ptr<Kernel> prepare_weight_gradient(const KernelRequest& request) {
@@ -171,12 +147,13 @@ std::unique_ptr<Kernel> prepare_weight_gradient(const KernelRequest& request) {
 
 }  // namespace
 
-void pack_convolution(const Attributes& packing, const float* source, float* packed, ThreadPool&) {
+void pack_convolution(const Attributes& packing, const float* source, float* packed,
+                      ThreadPool& pool) {
   const ConvShape shape = packed_shape(packing);
   if (packing.get_string("direction", "") == "forward") {
-    pack_conv_forward(shape, source, packed);
+    pack_conv_forward(shape, source, packed, &pool);
   } else {
-    pack_conv_input_gradient(shape, source, packed);
+    pack_conv_input_gradient(shape, source, packed, &pool);
   }
 }
 
