@@ -172,7 +172,9 @@ class ForwardRange {
 template <class D>
 void dense_forward_with(const DenseJob& job, ThreadPool& pool, float* /*scratch*/) {
   const int threads = pool.threads();
-  if (threads == 1) return ForwardRange<D>(job, {0, job.m, 0, job.n}).run();
+  if (threads == 1 || job.m * job.n * job.k < kMinTermsForThreads) {
+    return ForwardRange<D>(job, {0, job.m, 0, job.n}).run();
+  }
   const std::int64_t panels = (job.n + kPanelColumns - 1) / kPanelColumns;
   const bool by_columns = job.m < 2 || (job.m < job.n && panels >= 4 * threads);
   pool.run([&](int part) {

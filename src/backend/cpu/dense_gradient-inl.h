@@ -336,10 +336,18 @@ void narrow_gradient_rows(const WeightGradientJob& job, std::int64_t row, std::i
 // Threads split the rows of dW; panels of dY are packed once for all of them.
 template <class D>
 void weight_gradient_with(const WeightGradientJob& job, ThreadPool& pool, float* scratch) {
-  const int threads = pool.threads();
+  const bool alone = job.m * job.k * job.n < kMinTermsForThreads;
+  const int threads = alone ? 1 : pool.threads();
+  const auto run = [&](auto&& body) {
+    if (alone) {
+      body(0);
+    } else {
+      pool.run(body);
+    }
+  };
   const GradientPath path = choose_gradient_path(job.m, job.n);
   if (path == GradientPath::kFewSamples) {
-    return pool.run([&](int part) {
+    return run([&](int part) {
       const PartRange rows = part_range(job.k, part, threads);
       if (job.accumulate) {
         add_few_samples_by_count<true>(D(), job, rows.begin, rows.end);
@@ -350,7 +358,7 @@ void weight_gradient_with(const WeightGradientJob& job, ThreadPool& pool, float*
   }
   if (path == GradientPath::kNarrow) {
     const NarrowGradientLayout layout(job.k, job.n, threads);
-    return pool.run([&](int part) {
+    return run([&](int part) {
       const PartRange rows = part_range(job.k, part, threads, kPanelColumns);
       float* own = scratch + part * layout.part_floats;
       if (rows.begin < rows.end) {
@@ -361,11 +369,11 @@ void weight_gradient_with(const WeightGradientJob& job, ThreadPool& pool, float*
   const GradientLayout layout(job.m, job.n);
   for (std::int64_t sample = 0; sample < job.m; sample += layout.block_samples) {
     const std::int64_t samples = std::min(layout.block_samples, job.m - sample);
-    pool.run([&](int part) {
+    run([&](int part) {
       const PartRange columns = part_range(job.n, part, threads, kPanelColumns);
       pack_dy(job, sample, samples, columns.begin, columns.end, scratch);
     });
-    pool.run([&](int part) {
+    run([&](int part) {
       const PartRange rows = part_range(job.k, part, threads, kStripRows<D>);
       float* strips = scratch + layout.panel_floats + part * layout.strip_floats;
       GradientBlock<D>(job, sample, samples, scratch).run(rows.begin, rows.end, strips);

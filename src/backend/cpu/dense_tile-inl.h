@@ -16,6 +16,9 @@
 HWY_BEFORE_NAMESPACE();
 namespace batchwise::cpu::HWY_NAMESPACE {
 
+// Below so many multiply-adds, a fraction of a microsecond, other threads are not worth waking.
+inline constexpr std::int64_t kMinTermsForThreads = 32 * 1024;
+
 // How the rows of a tile lie in A.
 enum class Rows {
   kApart,   // element (r, k) at a[r * a_stride + k]
