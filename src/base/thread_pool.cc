@@ -27,7 +27,12 @@ void pause() {
 void wait_while_equal(const std::atomic<std::uint32_t>& word, std::uint32_t old) {
   for (int spin = 0; spin < kSpins; ++spin) {
     if (word.load(std::memory_order_acquire) != old) return;
-    pause();
+    // Whom we wait for may have been put on our own core.
+    if (spin % 64 == 63) {
+      sched_yield();
+    } else {
+      pause();
+    }
   }
   while (word.load(std::memory_order_acquire) == old) word.wait(old, std::memory_order_acquire);
 }

@@ -4,9 +4,11 @@
 #include <array>
 
 #include "backend/cpu/backend.h"
+#include "backend/cpu/isa.h"
 #include "backend/reference/interpreter.h"
 #include "backend/reference/reference.h"
 #include "base/check.h"
+#include "batchwise/process.h"
 
 namespace batchwise {
 
@@ -38,5 +40,20 @@ bool can_evaluate(const Graph& graph, NodeId id) { return reference::can_evaluat
 std::vector<Tensor> evaluate_node(const Graph& graph, NodeId id) {
   return reference::evaluate_node(graph, id);
 }
+
+void cap_instruction_set(const std::string& name) {
+  if (name == "auto") return cpu::cap_isa(cpu::detect_isa());
+  for (const cpu::Isa isa : {cpu::Isa::kSse4, cpu::Isa::kAvx2, cpu::Isa::kAvx512}) {
+    if (name != cpu::isa_name(isa)) continue;
+    if (isa > cpu::detect_isa()) {
+      fail_input("--isa", "{} is wanted, this machine has {}", name,
+                 cpu::isa_name(cpu::detect_isa()));
+    }
+    return cpu::cap_isa(isa);
+  }
+  fail_input("--isa", "{} is unknown; there are auto, avx512, avx2 and sse4", name);
+}
+
+std::string instruction_set() { return std::string(cpu::isa_name(cpu::current_isa())); }
 
 }  // namespace batchwise
