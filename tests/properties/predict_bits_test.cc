@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// A sample's outputs have the same bits at every batch size, position and number of threads, on
+// AVX2 and AVX-512, and on whatever machine has fused multiply-add.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "base/sha256.h"
+#include "fixed_models.h"
+#include "predict/predictor.h"
+#include "program_runs.h"
+
+namespace batchwise::properties {
+namespace {
+
+struct PredictCase {
+  std::string name;
+  Graph graph;
+  std::vector<std::int64_t> batches;  // the last one is the number of samples
+  std::string sha256;                 // of all outputs, with fused multiply-add
+};
+
+std::vector<std::int64_t> sizes_to(std::int64_t all_up_to, std::vector<std::int64_t> more) {
+  std::vector<std::int64_t> sizes;
+  for (std::int64_t size = 2; size <= all_up_to; ++size) sizes.push_back(size);
+  sizes.insert(sizes.end(), more.begin(), more.end());
+  return sizes;
+}
+
+std::vector<std::int64_t> all_sizes() {
+  return sizes_to(64, {100, 127, 128, 255, 256, 512, 1000, 1024});
+}
+
+std::string hash_of(const std::vector<Bytes>& outputs) {
+  Sha256 sha256;
+  for (const Bytes& bytes : outputs) sha256.update(bytes.data(), bytes.size());
+  return sha256.hex();
+}
+
+// Every batch size, thread count and instruction set against each sample run alone.
+void check_case(const PredictCase& predict_case, const std::vector<std::int64_t>& threaded) {
+  const Samples samples = fixed_samples(predict_case.graph, predict_case.batches.back(), 7);
+  for (const cpu::Isa isa : available_isas(true)) {
+    const IsaCap cap(isa);
+    const auto model = std::make_shared<EngineModel>(predict_case.graph, ModelOptions{});
+    const ProgramSource programs = programs_of(model);
+    const std::vector<Bytes> expected = run_one_by_one(programs, samples);
+    EXPECT_EQ(find_batch_difference(programs, samples, expected, predict_case.batches, 1), "")
+        << predict_case.name;
+    for (const int threads : {2, 4}) {
+      EXPECT_EQ(find_batch_difference(programs, samples, expected, threaded, threads), "")
+          << predict_case.name;
+    }
+    if (isa != cpu::Isa::kSse4) {
+      EXPECT_EQ(hash_of(expected), predict_case.sha256)
+          << predict_case.name << " on " << cpu::isa_name(isa);
+    }
+  }
+}
+
+TEST(PredictBits, Mlp) {
+  check_case({"mlp", fixed_architecture("mlp", {784}), all_sizes(), "?"}, all_sizes());
+}
+
+TEST(PredictBits, Cnn) {
+  check_case({"cnn", fixed_architecture("cnn", {1, 28, 28}),
+              sizes_to(20, {31, 32, 33, 63, 64, 65, 100, 128, 256, 500, 1024}), "?"},
+             {1, 3, 8, 33, 100});
+}
+
+TEST(PredictBits, ResNet20) {
+  check_case({"resnet20", fixed_architecture("resnet20", {3, 8, 8}),
+              sizes_to(20, {31, 32, 33, 63, 64, 65, 100, 128, 256, 500, 1024}), "?"},
+             {1, 3, 16, 33, 100});
+}
+
+TEST(PredictBits, ResNet20OfLargeImages) {
+  check_case(
+      {"resnet20, 32 x 32", fixed_architecture("resnet20", {3, 32, 32}), {2, 3, 5, 8, 13, 16}, "?"},
+      {1, 3, 16});
+}
+
+struct LayerRow {
+  std::int64_t k, n;
+  const char* sha256;
+};
+constexpr LayerRow kLayers[] = {
+    {2048, 1, "?"},  {2048, 2, "?"},   {2048, 10, "?"},  {4097, 1, "?"},  {4097, 2, "?"},
+    {4097, 10, "?"}, {9216, 1, "?"},   {9216, 2, "?"},   {9216, 10, "?"}, {25088, 1, "?"},
+    {25088, 2, "?"}, {25088, 10, "?"}, {300, 1000, "?"}, {1, 1, "?"},
+};
+
+TEST(PredictBits, LongSums) {
+  for (const LayerRow& row : kLayers) {
+    const std::vector<std::int64_t> batches =
+        row.k > 3000 ? sizes_to(17, {31, 32, 33, 64, 100}) : all_sizes();
+    check_case(
+        {fmt::format("{} x {}", row.k, row.n), fixed_layer(row.k, row.n), batches, row.sha256},
+        {1, 2, 8, 33, batches.back()});
+  }
+}
+
+// A batch in slices: every sample as if it were alone.
+TEST(PredictBits, MicroBatches) {
+  const Graph graph = fixed_architecture("mlp", {784});
+  const auto model = std::make_shared<EngineModel>(graph, ModelOptions{});
+  const Samples samples = fixed_samples(graph, 1000, 7);
+  const std::vector<Bytes> expected = run_one_by_one(programs_of(model), samples);
+  for (const std::int64_t micro_batch : {1, 3, 64, 100, 333, 1000}) {
+    Predictor predictor(model, micro_batch, 2);
+    for (const std::int64_t count : {1, 2, 99, 500, 1000}) {
+      Bytes got(static_cast<std::size_t>(count * predictor.output_bytes(0)));
+      const void* input = samples.inputs[0].data();
+      void* output = got.data();
+      predictor.run({&input, 1}, count, {&output, 1});
+      EXPECT_EQ(got, Bytes(expected[0].begin(), expected[0].begin() + std::ptrdiff_t(got.size())))
+          << count << " samples in micro-batches of " << micro_batch;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace batchwise::properties
