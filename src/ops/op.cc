@@ -4,12 +4,16 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "ops/shape_values.h"
 
 namespace batchwise {
 
 std::vector<std::int64_t> NodeView::constant_int64s(int i) const {
   const Tensor* tensor = constant(i);
   if (tensor == nullptr) {
+    if (has_input(i)) {
+      if (auto values = shape_values(*graph_, input_id(i))) return *std::move(values);
+    }
     fail_input(where(), "input {} ({}) must be constant", i,
                has_input(i) ? input_value(i).name : "absent");
   }

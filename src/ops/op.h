@@ -43,7 +43,8 @@ class NodeView {
     const Value& value = input_value(i);
     return value.kind == ValueKind::kConstant ? &*value.constant : nullptr;
   }
-  // The integers of a constant input. Throws Error naming the node where it is not constant.
+  // The integers of an input that is constant or follows from shapes. Throws Error naming the node
+  // where it is neither.
   std::vector<std::int64_t> constant_int64s(int i) const;
   // "Conv 'conv1'", for messages.
   std::string where() const;

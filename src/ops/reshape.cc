@@ -82,7 +82,7 @@ BatchCarry carry_reshape(const NodeView& view, std::span<const BatchAxis> batch)
 // of 1.
 std::optional<Tensor> free_reshape(const NodeView& view, std::span<const BatchAxis> batch,
                                    int input) {
-  if (input != 1 || view.constant(1) == nullptr || batch[0].axis != 0) return std::nullopt;
+  if (input != 1 || batch[0].axis != 0) return std::nullopt;
   if (view.input(0)[0] != batch[0].block || view.output(0).rank() == 0) return std::nullopt;
   std::vector<std::int64_t> dims = view.constant_int64s(1);
   if (dims[0] == -1 || (dims[0] == 0 && zero_copies(view))) return std::nullopt;

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "passes/bind_batch.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "ops/op.h"
+#include "ops/shape_values.h"
 
 namespace batchwise {
 namespace {
@@ -10,12 +13,12 @@ namespace {
 // Integers, and anything small: what shapes are made of. Large floating-point constants stay
 // expressions until a program packs them.
 bool is_worth_folding(const Graph& graph, const Node& node) {
-  constexpr std::int64_t kSmallElements = 4096;
+  constexpr std::int64_t kSmallElements = 4096, kMostIntegers = std::int64_t{1} << 20;
   for (ValueId id : node.outputs) {
     if (id == kNoValue) continue;
     const TensorType& type = graph.type(id);
     const bool is_float = type.dtype == DType::kFloat32 || type.dtype == DType::kFloat64;
-    if (is_float && type.shape.elements() > kSmallElements) return false;
+    if (type.shape.elements() > (is_float ? kSmallElements : kMostIntegers)) return false;
   }
   return true;
 }
@@ -58,7 +61,37 @@ void infer_and_fold(Graph& graph, const Evaluator& evaluator) {
   }
 }
 
-std::string try_free_batch(Graph& graph, const Evaluator& evaluator) {
+// Is every output a shape, or made of shapes? Whoever uses it is freed of it, or found out below.
+bool makes_shapes(const Graph& graph, const Node& node) {
+  return std::all_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) {
+    return id == kNoValue || shape_values(graph, id).has_value();
+  });
+}
+
+// Why a freed graph does not do what the graph it was made from does; empty where it does. The
+// proof holds for all sizes if shapes follow at two of them.
+std::string check_freed(const Graph& graph, const Graph& freed, const Evaluator& evaluator) {
+  for (const std::int64_t batch : {2, 3}) {
+    const Graph bound = bind_batch(freed, batch, evaluator);
+    Graph original = graph;
+    for (ValueId id : original.inputs) original.value(id).batch = {0, 1};
+    try {
+      original = bind_batch(original, batch, evaluator);
+    } catch (const Error&) {
+      continue;  // a 1 was burnt in
+    }
+    for (std::size_t i = 0; i < original.values.size(); ++i) {
+      const Value &before = original.values[i], &after = bound.values[i];
+      if (before.type.shape == after.type.shape) continue;
+      return fmt::format("{} has shape {} for a batch of {}, which does not follow the batch: {}",
+                         before.name, before.type.shape.to_string(), batch,
+                         after.type.shape.to_string());
+    }
+  }
+  return {};
+}
+
+std::string try_free_batch(Graph& graph) {
   for (ValueId id : graph.inputs) {
     Value& input = graph.value(id);
     if (input.type.shape.rank() == 0 || input.type.shape[0] != 1) {
@@ -88,19 +121,15 @@ std::string try_free_batch(Graph& graph, const Evaluator& evaluator) {
       }
     }
     if (row.carry == nullptr) return view.where() + " says nothing of samples";
-    const BatchCarry carried = row.carry(NodeView(graph, graph.nodes[n]), batch);
+    BatchCarry carried = row.carry(NodeView(graph, graph.nodes[n]), batch);
+    if (!carried.mixes.empty() && makes_shapes(graph, graph.nodes[n])) {
+      carried = {std::vector<BatchAxis>(graph.nodes[n].outputs.size()), {}};
+    }
     if (!carried.mixes.empty()) return view.where() + " mixes samples: " + carried.mixes;
     for (std::size_t o = 0; o < graph.nodes[n].outputs.size(); ++o) {
       const ValueId id = graph.nodes[n].outputs[o];
       if (id != kNoValue) graph.value(id).batch = carried.outputs[o];
     }
-  }
-  // The proof holds for all sizes if shapes follow at two of them.
-  try {
-    bind_batch(graph, 2, evaluator);
-    bind_batch(graph, 3, evaluator);
-  } catch (const Error& error) {
-    return error.what();
   }
   return {};
 }
@@ -119,7 +148,19 @@ Graph bind_batch(const Graph& graph, std::int64_t batch, const Evaluator& evalua
 
 std::string free_batch(Graph& graph, const Evaluator& evaluator) {
   Graph freed = graph;
-  std::string failure = try_free_batch(freed, evaluator);
+  std::string failure = try_free_batch(freed);
+  if (!failure.empty()) return failure;
+  try {
+    failure = check_freed(graph, freed, evaluator);
+  } catch (const InternalError&) {
+    throw;
+  } catch (const Error& error) {
+    failure = error.what();
+  }
+  if (failure.empty()) {
+    remove_dead(freed, node_has_effect);
+    failure = carry_batch(freed);
+  }
   if (failure.empty()) graph = std::move(freed);
   return failure;
 }

@@ -37,7 +37,8 @@ bool fuse_bias(Graph& graph, const PassContext& context) {
       if (layer_id == kNoNode || graph.value(addend).kind != ValueKind::kConstant) continue;
       const Node& layer = graph.node(layer_id);
       const bool has_bias = layer.inputs.size() > 2 && layer.inputs[2] != kNoValue;
-      if (!is_layer(layer) || has_bias || !layer.epilogue.empty() ||
+      const bool scales_bias = layer.attributes.get_float("beta", 1) != 1;
+      if (!is_layer(layer) || has_bias || scales_bias || !layer.epilogue.empty() ||
           sole_consumer(graph, sum) != NodeId(n) || !is_per_channel(graph, layer, addend)) {
         continue;
       }
