@@ -17,11 +17,6 @@ std::string_view name_of(StudyUse use) {
   return "?";
 }
 
-std::int64_t MemoryParts::total() const {
-  return weights_bytes + packed_weights_bytes + activation_bytes + gradient_bytes +
-         optimizer_bytes + scratch_bytes + io_bytes + data_bytes + code_bytes;
-}
-
 Interval PredictRow::samples_per_s() const {
   return reciprocal(us, 1e6 * static_cast<double>(batch_size));
 }

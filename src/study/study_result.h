@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "batchwise/memory_parts.h"
 #include "measure/machine.h"
 #include "measure/statistics.h"
 
@@ -40,20 +41,7 @@ struct DataInfo {
   std::string attribution;   // whose data it is, under which licence; may be empty
 };
 
-// Memory: from the plan alone, nothing was run.
-struct MemoryParts {
-  std::int64_t weights_bytes = 0;
-  std::int64_t packed_weights_bytes = 0;
-  std::int64_t activation_bytes = 0;
-  std::int64_t gradient_bytes = 0;
-  std::int64_t optimizer_bytes = 0;
-  std::int64_t scratch_bytes = 0;
-  std::int64_t io_bytes = 0;
-  std::int64_t data_bytes = 0;
-  std::int64_t code_bytes = 0;
-  std::int64_t total() const;
-};
-
+// From the plan alone, nothing was run.
 struct MemoryRow {
   StudyUse use = StudyUse::kPredict;
   std::int64_t batch_size = 0;
@@ -70,6 +58,9 @@ struct MemoryChapter {
   // Nothing where nothing binds (a batch is a loop over micro-batches that fit).
   std::optional<std::int64_t> largest_predict_batch_size;
   std::optional<std::int64_t> largest_fit_batch_size;
+  // The same of what goes through the model at once; a fit's up to its largest batch.
+  std::optional<std::int64_t> largest_predict_micro_batch;
+  std::optional<std::int64_t> largest_fit_micro_batch;
 };
 
 struct PredictRow {
@@ -90,6 +81,7 @@ struct PredictChapter {
   std::optional<PredictRow> automatic;  // the one more line
   std::int64_t threads = 1;
   std::optional<std::int64_t> knee;  // batch size
+  std::string note;                  // what was left out, and why
 };
 
 // Batch 1 is the control; on trained weights where there are some.
@@ -155,7 +147,8 @@ struct FitChapter {
   std::string metric = "accuracy";  // or "mean absolute error", ...
   bool higher_is_better = true;
   std::string
-      setting;  // one line: "sgd, momentum 0.9, rate 0.01 at batch 32, scaled by sqrt(B/32)"
+      setting;       // one line: "sgd, momentum 0.9, rate 0.01 at batch 32, scaled by sqrt(B/32)"
+  std::string note;  // what was left out, and why
 };
 
 struct Neighbour {
