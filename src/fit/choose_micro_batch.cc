@@ -17,7 +17,7 @@ TrainingOptions with_micro_batch(TrainingOptions options, std::int64_t micro_bat
 std::int64_t choose_training_micro_batch(const std::shared_ptr<const TrainableModel>& model,
                                          const TrainingOptions& options,
                                          const MachineSpeed& machine,
-                                         const std::function<bool(const TrainingMemory&)>& fits) {
+                                         const std::function<bool(const TrainingSession&)>& fits) {
   struct Candidate {
     std::int64_t size;
     double us_per_sample;
@@ -31,7 +31,7 @@ std::int64_t choose_training_micro_batch(const std::shared_ptr<const TrainableMo
       if (wanted >= options.batch_size) break;
       continue;
     }
-    if (!fits(planned.memory())) break;
+    if (!fits(planned)) break;
     const double us = planned.estimate_us_per_sample(machine);
     best = candidates.empty() ? us : std::min(best, us);
     candidates.push_back({size, us});
@@ -45,9 +45,9 @@ std::int64_t choose_training_micro_batch(const std::shared_ptr<const TrainableMo
 
 std::int64_t largest_training_micro_batch(const std::shared_ptr<const TrainableModel>& model,
                                           const TrainingOptions& options,
-                                          const std::function<bool(const TrainingMemory&)>& fits) {
+                                          const std::function<bool(const TrainingSession&)>& fits) {
   return largest_that_fits(options.batch_size, [&](std::int64_t size) {
-    return fits(TrainingSession(model, with_micro_batch(options, size), true).memory());
+    return fits(TrainingSession(model, with_micro_batch(options, size), true));
   });
 }
 

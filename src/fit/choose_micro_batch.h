@@ -14,11 +14,11 @@ namespace batchwise {
 std::int64_t choose_training_micro_batch(const std::shared_ptr<const TrainableModel>& model,
                                          const TrainingOptions& options,
                                          const MachineSpeed& machine,
-                                         const std::function<bool(const TrainingMemory&)>& fits);
+                                         const std::function<bool(const TrainingSession&)>& fits);
 
 // The largest micro-batch that `fits` accepts, for the message of a refusal; 0 where none does.
 std::int64_t largest_training_micro_batch(const std::shared_ptr<const TrainableModel>& model,
                                           const TrainingOptions& options,
-                                          const std::function<bool(const TrainingMemory&)>& fits);
+                                          const std::function<bool(const TrainingSession&)>& fits);
 
 }  // namespace batchwise

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/arguments.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+
+namespace batchwise::cli {
+namespace {
+
+[[noreturn]] void fail_argument(const std::string& where, const std::string& what,
+                                std::string hint = {}) {
+  throw Error(ErrorCode::kInvalidInput, fmt::format("[{}] {}", where, what), std::move(hint));
+}
+
+bool ends_with_any(const std::string& word, std::initializer_list<const char*> endings) {
+  return std::any_of(endings.begin(), endings.end(),
+                     [&](const char* ending) { return word.ends_with(ending); });
+}
+
+// "--json" may stand alone or before a file: a model or data is not where a result goes.
+void settle_json(std::vector<std::string>& words) {
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (words[i] != "--json") continue;
+    const bool has_file = i + 1 < words.size() && !words[i + 1].empty() &&
+                          words[i + 1].front() != '-' &&
+                          !ends_with_any(words[i + 1], {".onnx", ".npy", ".npz", ".csv", ".gz"});
+    words[i] = has_file ? "--json=" + words[i + 1] : "--json=-";
+    if (has_file) words.erase(words.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+  }
+}
+
+std::optional<std::int64_t> to_integer(const std::string& text) {
+  std::int64_t value = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || stop != end || text.empty()) return std::nullopt;
+  return value;
+}
+
+std::size_t edit_distance(const std::string& a, const std::string& b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t above = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1] ? 1u : 0u)});
+      diagonal = above;
+    }
+  }
+  return row.back();
+}
+
+}  // namespace
+
+std::string nearest_word(const std::string& word, const std::vector<std::string>& known) {
+  std::string best;
+  std::size_t least = std::max<std::size_t>(2, word.size() / 3) + 1;
+  for (const std::string& candidate : known) {
+    const std::size_t distance = edit_distance(word, candidate);
+    if (distance < least) {
+      least = distance;
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+std::int64_t parse_count(const std::string& text, const std::string& flag) {
+  if (text == "auto") return 0;
+  const auto value = to_integer(text);
+  if (!value) fail_argument(flag, fmt::format("'{}' is no number; write 32 or auto", text));
+  if (*value < 1) fail_argument(flag, fmt::format("{} is below 1", *value));
+  return *value;
+}
+
+std::vector<std::int64_t> parse_count_list(const std::string& text, const std::string& flag) {
+  std::vector<std::int64_t> sizes;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find(',', at), text.size());
+    const std::string item = text.substr(at, end - at);
+    const std::size_t dots = item.find("..");
+    if (dots == std::string::npos) {
+      sizes.push_back(parse_count(item, flag));
+    } else {
+      const std::int64_t first = parse_count(item.substr(0, dots), flag);
+      const std::int64_t last = parse_count(item.substr(dots + 2), flag);
+      if (first < 1 || last < first) fail_argument(flag, fmt::format("{} is no range", item));
+      for (std::int64_t size = first; size < last; size *= 2) sizes.push_back(size);
+      sizes.push_back(last);
+    }
+    at = end + 1;
+  }
+  return sizes;
+}
+
+std::vector<std::int64_t> parse_dimensions(const std::string& text, char separator,
+                                           const std::string& flag) {
+  std::vector<std::int64_t> dims;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find(separator, at), text.size());
+    const auto value = to_integer(text.substr(at, end - at));
+    if (!value || *value < 1) fail_argument(flag, fmt::format("'{}' is no list of sizes", text));
+    dims.push_back(*value);
+    at = end + 1;
+  }
+  return dims;
+}
+
+Arguments::Arguments(const Command& command)
+    : command_(command),
+      app_(std::string(command.summary), "batchwise " + std::string(command.name)) {
+  app_.footer("Example:\n  " + std::string(command.example));
+  app_.get_formatter()->column_width(30);
+  app_.allow_extras();
+  app_.add_flag("--quiet", quiet_, "no progress");
+  app_.add_option("--json", json_, "the result as JSON, to standard output or FILE")
+      ->type_name("[FILE]")
+      ->expected(0, 1);
+}
+
+void Arguments::add_data() {
+  app_.add_option("--data", data_, "the data: a path, :train or :test at its end for a split")
+      ->type_name("DATA")
+      ->required();
+  app_.add_option("--limit", limit_, "only the first N samples")->type_name("N");
+  app_.add_option("--label", label_, "column or array with the labels; none: there is none")
+      ->type_name("NAME");
+}
+
+void Arguments::add_resources() {
+  app_.add_option("--threads", threads_, "default: the cores this process may use")
+      ->type_name("N");
+  app_.add_option("--memory-limit", memory_limit_,
+                  "for the whole process (512MiB, 2GiB); default: what the system has left")
+      ->type_name("SIZE");
+  app_.add_option("--isa", isa_, "widest instruction set: auto, avx512, avx2, sse4")
+      ->type_name("NAME")
+      ->envname("BATCHWISE_ISA");
+}
+
+void Arguments::add_seed() {
+  app_.add_option("--seed", seed_, "default 0")->type_name("N");
+}
+
+std::string Arguments::suggest(const std::string& word) const {
+  std::vector<std::string> known;
+  for (const CLI::Option* option : app_.get_options()) {
+    for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+  }
+  const std::string near = nearest_word(word.substr(0, word.find('=')), known);
+  if (!near.empty()) return fmt::format("did you mean {}?", near);
+  return fmt::format("batchwise {} --help lists the flags", command_.name);
+}
+
+bool Arguments::parse(std::vector<std::string> words) {
+  settle_json(words);
+  std::reverse(words.begin(), words.end());
+  const std::string name(command_.name);
+  try {
+    app_.parse(words);
+  } catch (const CLI::CallForHelp&) {
+    fmt::print("{}", app_.help());
+    return false;
+  } catch (const CLI::RequiredError& error) {
+    // What is not understood explains what is missing: "--dta" for "--data".
+    for (const std::string& word : app_.remaining()) {
+      if (word.size() > 1 && word[0] == '-') fail_argument(name, "unknown flag " + word, suggest(word));
+    }
+    fail_argument(name, error.what(), fmt::format("batchwise {} {}", name, command_.usage));
+  } catch (const CLI::ParseError& error) {
+    fail_argument(name, error.what(), fmt::format("batchwise {} --help", name));
+  }
+  for (const std::string& word : app_.remaining()) {
+    const bool flag = word.size() > 1 && word[0] == '-';
+    fail_argument(name, fmt::format("unknown {} {}", flag ? "flag" : "argument", word),
+                  flag ? suggest(word) : fmt::format("batchwise {} {}", name, command_.usage));
+  }
+  if (!threads_.empty() && threads_ != "auto") {
+    const auto threads = to_integer(threads_);
+    if (!threads || *threads < 1 || *threads > 1024) {
+      fail_argument("--threads", fmt::format("'{}' is no number from 1 to 1024", threads_));
+    }
+  }
+  if (!memory_limit_.empty()) parse_size(memory_limit_, "--memory-limit");
+  cap_instruction_set(isa_);
+  return true;
+}
+
+Resources Arguments::resources(bool training) const {
+  Resources resources;
+  const auto threads = to_integer(threads_);
+  resources.threads = threads ? static_cast<int>(*threads) : usable_threads();
+  if (!memory_limit_.empty()) {
+    resources.memory_limit_bytes = parse_size(memory_limit_, "--memory-limit");
+  }
+  resources.base = measure_memory_base(resources.threads, training);
+  return resources;
+}
+
+Dataset Arguments::open_data(const std::string& preferred_split) const {
+  if (limit_ == 0 || limit_ < -1) fail_argument("--limit", fmt::format("{} is below 1", limit_));
+  DatasetOptions options;
+  options.preferred_split = preferred_split;
+  options.limit = limit_;
+  options.label = label_;
+  return Dataset::open(data_, options);
+}
+
+void Arguments::write_json(const std::string& json) const {
+  if (json_.empty()) return;
+  if (json_ == "-") {
+    fmt::print("{}\n", json);
+    return;
+  }
+  write_text_file(json_, json + "\n");
+}
+
+}  // namespace batchwise::cli

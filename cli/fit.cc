@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "cli/arguments.h"
+#include "cli/progress.h"
+
+namespace batchwise::cli {
+namespace {
+
+void add_flags(CLI::App& app, FitSettings& s) {
+  auto* epochs = app.add_option("--epochs", s.epochs, "default 10")->type_name("N");
+  app.add_option("--steps", s.steps, "weight updates, in place of epochs")
+      ->type_name("N")
+      ->excludes(epochs);
+  app.add_option("--loss", s.loss, "cross-entropy or mse; default: by the labels")
+      ->type_name("NAME");
+  app.add_option("--metric", s.metric, "accuracy or mae; default: by the loss")->type_name("NAME");
+  app.add_option("--optimizer", s.optimizer, "sgd (default) or adam")->type_name("NAME");
+  app.add_option("--lr", s.learning_rate, "learning rate; default 0.01, adam 0.001")
+      ->type_name("X");
+  app.add_option("--momentum", s.momentum, "of sgd; default 0.9")->type_name("X");
+  app.add_flag("--nesterov", s.nesterov, "Nesterov's momentum");
+  app.add_option("--weight-decay", s.weight_decay, "not on biases and normalizations; default 0")
+      ->type_name("X");
+  app.add_option("--clip", s.clip_norm, "largest norm of the gradient; default: none")
+      ->type_name("X");
+  app.add_option("--last-batch", s.last_batch, "weighted (default), mean or drop")
+      ->type_name("NAME");
+  app.add_option("--ghost-batch", s.ghost_batch, "batch normalization over groups of N samples")
+      ->type_name("N");
+  app.add_option("--train", s.train, "train only what matches")->type_name("GLOB")->take_all();
+  app.add_option("--freeze", s.freeze, "leave what matches as it is")->type_name("GLOB")->take_all();
+  app.add_option("--normalize", s.normalize,
+                 "none, 0..1, mean-std or mean=M,std=S; default: 0..1 for bytes")
+      ->type_name("HOW");
+  app.add_option("--output", s.output_name, "the output that the loss is of; default: the first")
+      ->type_name("NAME");
+  app.add_option("--validation-split", s.validation_split,
+                 "share of the data to validate with, where it has no test split")
+      ->type_name("F");
+  app.add_option("--log", s.log_path, "a JSON object an epoch")->type_name("FILE.jsonl");
+}
+
+std::string epoch_line(const FitEpoch& e, const std::string& metric) {
+  std::string line = fmt::format("epoch {}: loss {:.4f}, {} {:.4f}", e.epoch, e.loss, metric, e.metric);
+  if (e.val_loss) {
+    line += fmt::format(", val_loss {:.4f}, val_{} {:.4f}", *e.val_loss, metric, *e.val_metric);
+  }
+  return line + fmt::format(", {:.0f} samples/s", e.samples_per_s);
+}
+
+FitEvents make_events(Progress& progress, const std::string& metric) {
+  FitEvents events;
+  events.on_step = [&progress](const FitStatus& s) {
+    progress.show(s.samples, s.samples_in_epoch,
+                  fmt::format("epoch {}{} loss {:.4f} {:.0f} samples/s", s.epoch,
+                              s.epochs > 0 ? fmt::format("/{}", s.epochs) : "", s.loss,
+                              s.samples_per_s));
+    return !interrupted();
+  };
+  events.on_epoch = [&progress, metric](const FitEpoch& e) { progress.line(epoch_line(e, metric)); };
+  events.on_note = [&progress](const std::string& note) { progress.line(note); };
+  return events;
+}
+
+void print_report(const FitReport& report, const std::string& output) {
+  fmt::print("{}: {} steps of batch {} (micro-batch {}), {:.1f} s\n", output, report.steps,
+             report.batch_size, report.micro_batch, report.seconds);
+  if (!report.epochs.empty()) {
+    const FitEpoch& last = report.epochs.back();
+    fmt::print("loss {:.4f}, {} {:.4f}\n", last.loss, report.metric_name, last.metric);
+    if (last.val_loss) {
+      fmt::print("validation: loss {:.4f}, {} {:.4f}\n", *last.val_loss, report.metric_name,
+                 *last.val_metric);
+    }
+  }
+  fmt::print("memory: {} planned, {} measured above the base\n",
+             format_size(report.planned.total()), format_size(report.measured_peak_rss_bytes));
+}
+
+}  // namespace
+
+int run_fit(const Command& self, std::vector<std::string> words) {
+  Arguments arguments(self);
+  std::string model_path, output, batch_size = "32", micro_batch = "auto";
+  FitSettings settings;
+  CLI::App& app = arguments.app();
+  app.add_option("MODEL", model_path, "an ONNX file")->required();
+  arguments.add_data();
+  app.add_option("-o", output, "the trained model to write")->type_name("OUT.onnx")->required();
+  app.add_option("--batch-size", batch_size, "samples a weight update; default 32")->type_name("N");
+  app.add_option("--micro-batch", micro_batch, "samples a pass; changes memory and speed only")
+      ->type_name("N|auto");
+  add_flags(app, settings);
+  arguments.add_resources();
+  arguments.add_seed();
+  if (!arguments.parse(std::move(words))) return 0;
+  settings.batch_size = parse_count(batch_size, "--batch-size");
+  if (settings.batch_size == 0) {
+    throw Error(ErrorCode::kInvalidInput,
+                "[--batch-size] auto: fit cannot choose the batch yet, it changes what is learned",
+                "give a number; study measures several");
+  }
+  settings.micro_batch = parse_count(micro_batch, "--micro-batch");
+  if (app.count("--steps") > 0 && settings.steps < 1) {
+    throw Error(ErrorCode::kInvalidInput, fmt::format("[--steps] {} is below 1", settings.steps));
+  }
+  if (app.count("--lr") > 0 && !(settings.learning_rate > 0)) {
+    throw Error(ErrorCode::kInvalidInput,
+                fmt::format("[--lr] {} is not above 0", settings.learning_rate));
+  }
+  settings.seed = arguments.seed();
+  settings.resources = arguments.resources(true);
+  const Model model = Model::load(model_path);
+  const Dataset data = arguments.open_data("train");
+  Progress progress(arguments.quiet());
+  const FitReport report =
+      fit(model, data, output, settings, make_events(progress, "metric"));
+  if (arguments.wants_json()) {
+    arguments.write_json(to_json(report));
+  } else {
+    print_report(report, output);
+  }
+  if (report.stopped) {
+    throw Error(ErrorCode::kInterrupted,
+                fmt::format("[fit] interrupted after step {}: {} has what was finished",
+                            report.steps, output));
+  }
+  return 0;
+}
+
+}  // namespace batchwise::cli

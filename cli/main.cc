@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <array>
+#include <cstdio>
+#include <exception>
+#include <new>
+
+#include "cli/arguments.h"
+#include "cli/command.h"
+#include "cli/progress.h"
+
+namespace batchwise::cli {
+namespace {
+
+constexpr std::array kCommands{
+    Command{"new", "ARCH -o MODEL.onnx", "makes a model with fresh weights",
+            "batchwise new mlp --input 64 --hidden 64,64 -o mlp.onnx", run_new},
+    Command{"fit", "MODEL --data DATA -o OUT.onnx", "trains a model",
+            "batchwise fit mlp.onnx --data data/digits.csv.gz --validation-split 0.2 --epochs 3 -o "
+            "digits.onnx",
+            run_fit},
+    Command{"predict", "MODEL --data DATA -o OUT.npy", "runs a model over data",
+            "batchwise predict digits.onnx --data data/digits.csv.gz -o digits.npy --control",
+            run_predict},
+    Command{"evaluate", "MODEL --data DATA", "loss and metric of a model on data",
+            "batchwise evaluate digits.onnx --data data/digits.csv.gz", run_evaluate},
+    Command{"compare", "A B", "how far two files of outputs lie apart, sample by sample",
+            "batchwise compare digits.npy digits.npy", run_compare},
+};
+
+void print_help() {
+  fmt::print("Which batch size should I train with, predict with and deploy with?\n\n");
+  fmt::print("Usage: batchwise COMMAND ...\n\n");
+  for (const Command& command : kCommands) fmt::print("  {:<10}{}\n", command.name, command.summary);
+  fmt::print("\nbatchwise COMMAND --help says more, with an example.\n");
+}
+
+int dispatch(int argc, char** argv) {
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  if (words.empty()) {
+    print_help();
+    return static_cast<int>(ErrorCode::kInvalidInput);
+  }
+  if (words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
+    print_help();
+    return 0;
+  }
+  if (words[0] == "--version") {
+    fmt::print("batchwise {}\n", version());
+    return 0;
+  }
+  std::vector<std::string> names;
+  for (const Command& command : kCommands) {
+    if (command.name == words[0]) return command.run(command, {words.begin() + 1, words.end()});
+    names.emplace_back(command.name);
+  }
+  const std::string near = nearest_word(words[0], names);
+  throw Error(ErrorCode::kInvalidInput, fmt::format("[batchwise] unknown command {}", words[0]),
+              near.empty() ? "batchwise --help lists the commands"
+                           : fmt::format("did you mean {}?", near));
+}
+
+// The one place that makes exit codes of exceptions.
+int report(ErrorCode code, const char* what, const std::string& hint) {
+  fmt::print(stderr, "batchwise: {}\n", what);
+  if (!hint.empty()) fmt::print(stderr, "  {}\n", hint);
+  return static_cast<int>(code);
+}
+
+int run(int argc, char** argv) {
+  try {
+    catch_interrupts();
+    const int code = dispatch(argc, argv);
+    if (std::fflush(stdout) != 0) {
+      return report(ErrorCode::kEnvironment, "[standard output] cannot write", {});
+    }
+    return code;
+  } catch (const Error& error) {
+    return report(error.code(), error.what(), error.hint());
+  } catch (const std::bad_alloc&) {
+    return report(ErrorCode::kEnvironment, "[memory] the system gave no more", "lower --memory-limit");
+  } catch (const std::exception& error) {
+    return report(ErrorCode::kInternal, error.what(), "this is a bug of batchwise");
+  } catch (...) {
+    return report(ErrorCode::kInternal, "[main] an unknown exception", "this is a bug of batchwise");
+  }
+}
+
+}  // namespace
+}  // namespace batchwise::cli
+
+int main(int argc, char** argv) { return batchwise::cli::run(argc, argv); }

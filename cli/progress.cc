@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/progress.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+namespace batchwise::cli {
+namespace {
+
+volatile sig_atomic_t g_interrupted = 0;
+constexpr int kBarWidth = 24;
+
+}  // namespace
+
+void catch_interrupts() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { g_interrupted = 1; };
+  action.sa_flags = SA_RESETHAND | SA_RESTART;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+bool interrupted() { return g_interrupted != 0; }
+
+Progress::Progress(bool quiet)
+    : quiet_(quiet),
+      terminal_(isatty(STDERR_FILENO) == 1),
+      last_(std::chrono::steady_clock::now()),
+      start_(last_) {}
+
+Progress::~Progress() { clear(); }
+
+void Progress::clear() {
+  if (drawn_) fmt::print(stderr, "\r\033[K");
+  drawn_ = false;
+}
+
+void Progress::show(std::int64_t done, std::int64_t of, const std::string& detail) {
+  if (quiet_) return;
+  const auto now = std::chrono::steady_clock::now();
+  if (now - last_ < (terminal_ ? std::chrono::milliseconds(100) : std::chrono::milliseconds(10000)))
+    return;
+  last_ = now;
+  const double share = of > 0 ? static_cast<double>(done) / static_cast<double>(of) : 0;
+  if (!terminal_) {
+    fmt::print(stderr, "{} of {} ({:.0f} %) {}\n", done, of, 100 * share, detail);
+    return;
+  }
+  const int filled = std::clamp(static_cast<int>(share * kBarWidth), 0, kBarWidth);
+  fmt::print(stderr, "\r\033[K[{:=<{}}{:{}}] {:3.0f} % {}", "", filled, "", kBarWidth - filled,
+             100 * share, detail);
+  std::fflush(stderr);
+  drawn_ = true;
+}
+
+void Progress::line(const std::string& text) {
+  if (quiet_) return;
+  clear();
+  fmt::print(stderr, "{}\n", text);
+}
+
+}  // namespace batchwise::cli

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "batchwise/fit.h"
+
+#include <algorithm>
+
+#include "api/state.h"
+#include "base/check.h"
+#include "fit/fit_use.h"
+
+namespace batchwise {
+namespace {
+
+// The test split of data that was opened by its training split.
+std::shared_ptr<const DataSource> find_test_split(const Dataset& data) {
+  const DataSpec& spec = data.state().spec;
+  if (spec.split != "train") return nullptr;
+  const auto splits = available_splits(spec.path);
+  if (std::find(splits.begin(), splits.end(), "test") == splits.end()) return nullptr;
+  DataSpec test = spec;
+  test.split = "test";
+  test.limit = -1;
+  return open_data(test);
+}
+
+}  // namespace
+
+FitReport fit(const Model& model, const Dataset& data, const std::string& output,
+              const FitSettings& settings, const FitEvents& events) {
+  if (!model.state()->fixed_batch.empty()) {
+    fail_input(model.state()->path, "its batch is fixed: {}", model.state()->fixed_batch);
+  }
+  const auto test = find_test_split(data);
+  return run_fit_use(
+      prepare_fit(model.state()->source, *data.state().source, test.get(), settings, events.on_note),
+      *data.state().source, output, settings, events);
+}
+
+}  // namespace batchwise

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// The results as CLI.md's JSON: one object each, units in the names.
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "batchwise/compare.h"
+#include "batchwise/fit.h"
+#include "batchwise/predict.h"
+
+namespace batchwise {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// JSON has no infinity and no nan.
+Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+Json number(const std::optional<double>& value) { return value ? number(*value) : Json(nullptr); }
+
+Json parts_json(const MemoryParts& parts) {
+  return {{"weights_bytes", parts.weights_bytes},
+          {"packed_weights_bytes", parts.packed_weights_bytes},
+          {"activation_bytes", parts.activation_bytes},
+          {"gradient_bytes", parts.gradient_bytes},
+          {"optimizer_bytes", parts.optimizer_bytes},
+          {"scratch_bytes", parts.scratch_bytes},
+          {"io_bytes", parts.io_bytes},
+          {"data_bytes", parts.data_bytes},
+          {"code_bytes", parts.code_bytes}};
+}
+
+void add_memory(Json& json, const MemoryParts& planned, const MemoryBase& base,
+                std::int64_t measured) {
+  json["planned_peak_bytes"] = planned.total();
+  json["planned_parts"] = parts_json(planned);
+  json["base_rss_bytes"] = base.rss_bytes;
+  json["base_data_bytes"] = base.data_bytes;
+  json["measured_peak_rss_bytes"] = measured;
+}
+
+}  // namespace
+
+std::string to_json(const PredictReport& report) {
+  Json json = {{"samples", report.samples},
+               {"batch_size", report.batch_size},
+               {"micro_batch", report.micro_batch},
+               {"threads", report.threads},
+               {"seconds", report.seconds},
+               {"samples_per_s", report.samples_per_s}};
+  add_memory(json, report.planned, report.base, report.measured_peak_rss_bytes);
+  json["output_sha256"] = report.output_sha256;
+  if (report.control) {
+    json["differing_samples"] = report.control->differing_samples;
+    json["max_abs_error"] = number(report.control->max_abs_error);
+    json["max_ulp"] = report.control->max_ulp;
+    json["changed_classes"] = report.control->changed_classes;
+  }
+  return json.dump(2);
+}
+
+std::string to_json(const EvaluateReport& report) {
+  Json json = {{"samples", report.samples},
+               {"loss", number(report.loss)},
+               {report.metric_name, number(report.metric)},
+               {"batch_size", report.batch_size},
+               {"micro_batch", report.micro_batch},
+               {"seconds", report.seconds},
+               {"samples_per_s", report.samples_per_s}};
+  add_memory(json, report.planned, report.base, report.measured_peak_rss_bytes);
+  return json.dump(2);
+}
+
+std::string to_json(const FitReport& report) {
+  Json epochs = Json::array();
+  for (const FitEpoch& e : report.epochs) {
+    Json epoch = {{"epoch", e.epoch},
+                  {"steps", e.steps},
+                  {"samples", e.samples},
+                  {"loss", number(e.loss)},
+                  {report.metric_name, number(e.metric)},
+                  {"val_loss", number(e.val_loss)},
+                  {"val_" + report.metric_name, number(e.val_metric)},
+                  {"samples_per_s", e.samples_per_s},
+                  {"learning_rate", e.learning_rate},
+                  {"batch_size", e.batch_size},
+                  {"noise_scale", number(e.noise_scale)}};
+    epochs.push_back(std::move(epoch));
+  }
+  Json json = {{"epochs", std::move(epochs)},     {"batch_size", report.batch_size},
+               {"micro_batch", report.micro_batch}, {"steps", report.steps},
+               {"threads", report.threads},       {"stopped", report.stopped},
+               {"seconds", report.seconds}};
+  add_memory(json, report.planned, report.base, report.measured_peak_rss_bytes);
+  json["weights_sha256"] = report.weights_sha256;
+  return json.dump(2);
+}
+
+std::string to_json(const OutputDifference& difference) {
+  return Json{{"samples", difference.samples},
+              {"differing_samples", difference.differing_samples},
+              {"max_abs_error", number(difference.max_abs_error)},
+              {"max_rel_error", number(difference.max_rel_error)},
+              {"max_ulp", difference.max_ulp},
+              {"changed_classes", difference.changed_classes}}
+      .dump(2);
+}
+
+}  // namespace batchwise

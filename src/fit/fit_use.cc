@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fit/fit_use.h"
+
+#include <algorithm>
+#include <optional>
+#include <set>
+
+#include "base/atomic_file.h"
+#include "base/check.h"
+#include "measure/process_memory.h"
+#include "measure/sampling.h"
+#include "onnx_io/onnx_io.h"
+
+namespace batchwise {
+namespace {
+
+FitEpoch to_epoch(const EpochRecord& record) {
+  return {record.epoch,         record.steps,      record.samples,     record.loss,
+          record.metric,        record.val_loss,   record.val_metric,  record.samples_per_s,
+          record.learning_rate, record.batch_size, record.noise_scale};
+}
+
+// A line of the log: what the epoch showed.
+std::string log_line(const EpochRecord& e, const std::string& metric) {
+  std::string line =
+      fmt::format("{{\"epoch\": {}, \"steps\": {}, \"samples\": {}, \"loss\": {}, \"{}\": {}",
+                  e.epoch, e.steps, e.samples, e.loss, metric, e.metric);
+  if (e.val_loss) {
+    line += fmt::format(", \"val_loss\": {}, \"val_{}\": {}", *e.val_loss, metric, *e.val_metric);
+  }
+  if (e.noise_scale) line += fmt::format(", \"noise_scale\": {}", *e.noise_scale);
+  return line + fmt::format(
+                    ", \"samples_per_s\": {:.1f}, \"learning_rate\": {}, \"batch_size\": {}, "
+                    "\"seconds\": {:.3f}}}\n",
+                    e.samples_per_s, e.learning_rate, e.batch_size, e.seconds);
+}
+
+// The trained values in place of the initial ones.
+void take_weights(Graph& graph, const TrainingSession& session) {
+  const auto take = [&](const std::string& name) {
+    const ValueId id = graph.find(name);
+    BW_CHECK(id != kNoValue && graph.value(id).constant, "{} is no constant", name);
+    graph.value(id).constant = Tensor::copy_of(DType::kFloat32, graph.shape(id),
+                                               session.state(name).data());
+  };
+  for (const Parameter& parameter : session.model().parameters) take(parameter.name);
+  for (const std::string& name : session.model().statistics) take(name);
+}
+
+// The pages of a mapped model file are not needed while the session holds the weights.
+void release_initial_values(const Graph& graph) {
+  for (const Value& value : graph.values) {
+    if (value.constant) value.constant->release_pages();
+  }
+}
+
+}  // namespace
+
+FitReport run_fit_use(FitUse use, const DataSource& train, const std::string& output,
+                      const FitSettings& settings, const FitEvents& events) {
+  // Asked before the work, not after it.
+  if (!output.empty()) AtomicFile probe(output);
+  std::optional<AtomicFile> log;
+  if (!settings.log_path.empty()) log.emplace(settings.log_path);
+  auto session = std::make_unique<TrainingSession>(use.model, use.options.training);
+  release_initial_values(use.exported);
+  FitReport report;
+  report.metric_name = use.metric_name;
+  report.threads = use.options.training.threads;
+  report.micro_batch = session->micro_batch();
+  if (settings.micro_batch > 0 && report.micro_batch > settings.micro_batch && events.on_note) {
+    events.on_note(fmt::format("micro-batch {} is rounded up to {}, whole granules",
+                               settings.micro_batch, report.micro_batch));
+  }
+  FitCallbacks callbacks;
+  callbacks.on_progress = [&](const FitProgress& p) {
+    return !events.on_step || events.on_step({p.epoch, p.epochs, p.samples, p.samples_in_epoch,
+                                              p.loss, p.metric, p.samples_per_s});
+  };
+  callbacks.on_epoch = [&](const EpochRecord& record) {
+    if (log) log->write(log_line(record, use.metric_name));
+    report.epochs.push_back(to_epoch(record));
+    if (events.on_epoch) events.on_epoch(report.epochs.back());
+  };
+  const Stopwatch watch;
+  const FitResult result = run_fit(*session, train, use.validation, use.options, callbacks);
+  report.seconds = watch.seconds();
+  report.batch_size = result.batch_size;
+  report.steps = result.steps;
+  report.stopped = result.stopped;
+  report.planned = use.parts;
+  report.base = settings.resources.base;
+  report.weights_sha256 = session->weights_sha256();
+  if (!output.empty()) {
+    take_weights(use.exported, *session);
+    session.reset();
+    use.model.reset();
+    onnx_io::write_onnx(use.exported, output);
+  }
+  if (log) log->finish();
+  if (report.base.rss_bytes > 0) {
+    report.measured_peak_rss_bytes = read_process_memory().peak_rss_bytes - report.base.rss_bytes;
+  }
+  return report;
+}
+
+}  // namespace batchwise
