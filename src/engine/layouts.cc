@@ -9,6 +9,13 @@
 namespace batchwise {
 namespace {
 
+// The shape with leading axes of 1.
+Shape at_rank(const Shape& shape, int rank) {
+  std::vector<std::int64_t> dims(static_cast<std::size_t>(rank - shape.rank()), 1);
+  dims.insert(dims.end(), shape.dims().begin(), shape.dims().end());
+  return Shape(dims);
+}
+
 class LayoutAssigner {
  public:
   LayoutAssigner(Graph& graph, int threads, BackendChoice choice)
@@ -30,8 +37,11 @@ class LayoutAssigner {
     for (std::size_t i = 0; i < node.inputs.size(); ++i) {
       const ValueId id = node.inputs[i];
       if (id == kNoValue || moves_nothing) continue;
-      if (!follows(kernel, node, static_cast<int>(i))) continue;
-      node.inputs[i] = in_layout(id, layout);
+      if (is_broadcast_rank(kernel, node, id)) {
+        node.inputs[i] = in_layout(id, Layout::kRowMajor);
+      } else if (follows(kernel, node, static_cast<int>(i))) {
+        node.inputs[i] = in_layout(id, layout);
+      }
     }
     // A gradient of weights takes over the memory of its accumulator, which is row-major.
     const Layout made = op_row(node.op).accumulates ? Layout::kRowMajor : layout;
@@ -47,10 +57,24 @@ class LayoutAssigner {
   Layout wanted_layout(const KernelDef& kernel, const Node& node) const {
     if (kernel.layout == LayoutSupport::kRowMajor) return Layout::kRowMajor;
     if (kernel.layout == LayoutSupport::kChannelsLast) return Layout::kChannelsLast;
-    const bool any = std::any_of(node.inputs.begin(), node.inputs.end(), [&](ValueId id) {
-      return id != kNoValue && graph_.value(id).layout == Layout::kChannelsLast;
-    });
+    bool any = false;
+    for (const ValueId id : node.inputs) {
+      if (id == kNoValue) continue;
+      const bool short_rank = is_broadcast_rank(kernel, node, id);
+      // An operand of fewer axes lies in their order, which is another than channels-last.
+      if (short_rank && layout_matters(at_rank(graph_.shape(id), full_rank(node)))) {
+        return Layout::kRowMajor;
+      }
+      any = any || (!short_rank && graph_.value(id).layout == Layout::kChannelsLast);
+    }
     return any ? Layout::kChannelsLast : Layout::kRowMajor;
+  }
+
+  int full_rank(const Node& node) const { return graph_.shape(node.outputs[0]).rank(); }
+
+  // Is the value broadcast over axes that it does not have?
+  bool is_broadcast_rank(const KernelDef& kernel, const Node& node, ValueId id) const {
+    return kernel.layout == LayoutSupport::kAny && graph_.shape(id).rank() < full_rank(node);
   }
 
   // Whether input i must lie in the node's layout; weights and small broadcast inputs need not.
