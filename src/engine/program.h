@@ -117,6 +117,8 @@ class Workspace {
   // Allocates nothing.
   void run(std::span<const void* const> inputs, std::span<void* const> outputs,
            const RunState& state = {});
+  // Later runs write the microseconds of each step here; empty: they do not.
+  void time_steps(std::span<double> step_us) { step_us_ = step_us; }
   const CompiledProgram& program() const { return *program_; }
 
  private:
@@ -125,6 +127,8 @@ class Workspace {
     int argument;
   };
   void* resolve(const Place& place, std::span<void* const> states) const;
+  void run_step(const Step& step, const RunState& state);
+  void run_timed(const RunState& state);
 
   std::shared_ptr<const CompiledProgram> program_;
   std::shared_ptr<MappedBuffer> arena_;
@@ -132,6 +136,7 @@ class Workspace {
   std::vector<void*> pointers_;  // one a place, ready for the kernels
   std::vector<Patch> input_patches_, output_patches_;
   std::vector<const void*> copy_sources_;
+  std::span<double> step_us_;
 };
 
 }  // namespace batchwise

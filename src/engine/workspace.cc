@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <chrono>
 #include <cstring>
 
 #include "base/check.h"
@@ -44,6 +45,24 @@ void* Workspace::resolve(const Place& place, std::span<void* const> states) cons
   }
 }
 
+void Workspace::run_step(const Step& step, const RunState& state) {
+  void* const* places = pointers_.data() + step.first_place;
+  step.kernel->run(
+      {places, places + step.num_inputs, arena_->data() + step.scratch_offset, *pool_, state});
+}
+
+void Workspace::run_timed(const RunState& state) {
+  using Clock = std::chrono::steady_clock;
+  BW_CHECK(step_us_.size() == program_->steps().size());
+  auto before = Clock::now();
+  for (std::size_t i = 0; i < step_us_.size(); ++i) {
+    run_step(program_->steps()[i], state);
+    const auto after = Clock::now();
+    step_us_[i] = std::chrono::duration<double, std::micro>(after - before).count();
+    before = after;
+  }
+}
+
 void Workspace::run(std::span<const void* const> inputs, std::span<void* const> outputs,
                     const RunState& state) {
   for (const Patch& patch : input_patches_) {
@@ -54,11 +73,10 @@ void Workspace::run(std::span<const void* const> inputs, std::span<void* const> 
     pointers_[static_cast<std::size_t>(patch.place)] =
         outputs[static_cast<std::size_t>(patch.argument)];
   }
-  for (const Step& step : program_->steps()) {
-    void* const* places = pointers_.data() + step.first_place;
-    const KernelCall call{places, places + step.num_inputs, arena_->data() + step.scratch_offset,
-                          *pool_, state};
-    step.kernel->run(call);
+  if (!step_us_.empty()) {
+    run_timed(state);
+  } else {
+    for (const Step& step : program_->steps()) run_step(step, state);
   }
   for (std::size_t i = 0; i < program_->copies_.size(); ++i) {
     const auto& copy = program_->copies_[i];
