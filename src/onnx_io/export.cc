@@ -57,29 +57,26 @@ class Exporter {
     if (bytes > kMostInlineBytes) data_.emplace(path_ + ".data");
   }
 
+  // Weights go from where they lie to the file, one after the other: a model takes no memory of its
+  // size again while it is written. So the messages around them are put together by hand.
   void run() {
-    model_.set_ir_version(kIrVersion);
-    model_.set_producer_name("batchwise");
-    auto* import = model_.add_opset_import();
-    import->set_domain("");
-    import->set_version(kOpset);
-    for (const auto& [key, value] : graph_.metadata) {
-      auto* entry = model_.add_metadata_props();
-      entry->set_key(key);
-      entry->set_value(value);
-    }
-    onnx::GraphProto& proto = *model_.mutable_graph();
-    proto.set_name(graph_.name.empty() ? "batchwise" : graph_.name);
-    Graph carried = graph_;
-    carry_batch(carried);
-    for (ValueId id : graph_.inputs) write_info(carried.value(id), *proto.add_input());
-    for (ValueId id : graph_.outputs) write_info(carried.value(id), *proto.add_output());
-    write_initializers(proto);
-    for (const Node& node : graph_.nodes) write_node(node, *proto.add_node());
+    onnx::ModelProto head;
+    fill_head(head);
+    onnx::GraphProto body;
+    fill_body(body);
+    const std::string body_bytes = serialized(body);
+    std::vector<Initializer> initializers = list_initializers();
+    std::uint64_t graph_bytes = body_bytes.size();
+    for (const Initializer& each : initializers) graph_bytes += each.before.size() + each.raw_bytes;
     AtomicFile file(path_);
-    std::string bytes;
-    if (!model_.SerializeToString(&bytes)) fail_input(path_, "the model is too large for one file");
-    file.write(bytes);
+    file.write(serialized(head) + field_start(kGraphField, graph_bytes) + body_bytes);
+    for (const Initializer& each : initializers) {
+      file.write(each.before);
+      if (each.raw_bytes > 0) {
+        const Tensor dense = graph_.value(each.value).constant->materialized();
+        file.write(std::span(dense.data(), each.raw_bytes));
+      }
+    }
     if (data_) data_->finish();
     file.finish();
   }
@@ -100,23 +97,76 @@ class Exporter {
     }
   }
 
-  void write_initializers(onnx::GraphProto& proto) {
-    std::vector<int> uses = graph_.use_counts();
+  // An initializer as it is written: the bytes before its raw data, and how long that is.
+  struct Initializer {
+    ValueId value;
+    std::string before;
+    std::size_t raw_bytes;
+  };
+  static constexpr int kGraphField = 7, kInitializerField = 5, kRawDataField = 9;
+
+  template <typename Message>
+  std::string serialized(const Message& message) const {
+    std::string bytes;
+    if (!message.SerializeToString(&bytes))
+      fail_input(path_, "the model is too large for one file");
+    return bytes;
+  }
+
+  // The tag and length of a length-delimited field.
+  static std::string field_start(int field, std::uint64_t bytes) {
+    std::string text(1, static_cast<char>((field << 3) | 2));
+    for (; bytes >= 128; bytes >>= 7) text.push_back(static_cast<char>((bytes & 127) | 128));
+    text.push_back(static_cast<char>(bytes));
+    return text;
+  }
+
+  void fill_head(onnx::ModelProto& model) const {
+    model.set_ir_version(kIrVersion);
+    model.set_producer_name("batchwise");
+    auto* import = model.add_opset_import();
+    import->set_domain("");
+    import->set_version(kOpset);
+    for (const auto& [key, value] : graph_.metadata) {
+      auto* entry = model.add_metadata_props();
+      entry->set_key(key);
+      entry->set_value(value);
+    }
+  }
+
+  void fill_body(onnx::GraphProto& proto) const {
+    proto.set_name(graph_.name.empty() ? "batchwise" : graph_.name);
+    Graph carried = graph_;
+    carry_batch(carried);
+    for (ValueId id : graph_.inputs) write_info(carried.value(id), *proto.add_input());
+    for (ValueId id : graph_.outputs) write_info(carried.value(id), *proto.add_output());
+    for (const Node& node : graph_.nodes) write_node(node, *proto.add_node());
+  }
+
+  std::vector<Initializer> list_initializers() {
+    std::vector<Initializer> list;
+    const std::vector<int> uses = graph_.use_counts();
     for (std::size_t i = 0; i < graph_.values.size(); ++i) {
       const Value& value = graph_.values[i];
       if (value.kind != ValueKind::kConstant || uses[i] == 0) continue;
-      auto* tensor = proto.add_initializer();
-      tensor->set_name(value.name);
-      tensor->set_data_type(static_cast<std::int32_t>(value.type.dtype));
-      for (std::int64_t dim : value.type.shape.dims()) tensor->add_dims(dim);
-      const Tensor dense = value.constant->materialized();
-      const auto bytes = static_cast<std::size_t>(dense.bytes());
-      if (data_ && bytes >= 1024) {
-        write_external(*tensor, dense.data(), bytes);
-      } else {
-        tensor->set_raw_data(dense.data(), bytes);
+      onnx::TensorProto tensor;
+      tensor.set_name(value.name);
+      tensor.set_data_type(static_cast<std::int32_t>(value.type.dtype));
+      for (std::int64_t dim : value.type.shape.dims()) tensor.add_dims(dim);
+      auto raw_bytes = static_cast<std::size_t>(value.constant->bytes());
+      if (data_ && raw_bytes >= 1024) {
+        write_external(tensor, value.constant->materialized().data(), raw_bytes);
+        raw_bytes = 0;
+        const std::string message = serialized(tensor);
+        list.push_back({ValueId(i), field_start(kInitializerField, message.size()) + message, 0});
+        continue;
       }
+      const std::string message = serialized(tensor) + field_start(kRawDataField, raw_bytes);
+      list.push_back({ValueId(i),
+                      field_start(kInitializerField, message.size() + raw_bytes) + message,
+                      raw_bytes});
     }
+    return list;
   }
 
   void write_external(onnx::TensorProto& tensor, const std::byte* data, std::size_t bytes) {
@@ -151,7 +201,6 @@ class Exporter {
   std::string path_;
   std::optional<AtomicFile> data_;
   std::size_t data_bytes_ = 0;
-  onnx::ModelProto model_;
 };
 
 // Names are identities in a file: values that builders named alike are told apart.
