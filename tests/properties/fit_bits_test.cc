@@ -88,25 +88,41 @@ void check_fit(const FitCase& fit_case, const Sweep& sweep, std::size_t least_mi
 const std::vector<std::int64_t> kMicroBatches{1, 3, 8, 64, kWhole};
 const std::vector<int> kThreads{1, 2, 4};
 
-TEST(FitBits, Mlp) { check_fit({"mlp", {300}, 0, "?"}, {kMicroBatches, kThreads}, 3); }
+TEST(FitBits, Mlp) {
+  check_fit({"mlp", {300}, 0, "be52a431e85f22ae90f6a9213a092fe43fd3696a3ee4cdff7f745455dab0c723"},
+            {kMicroBatches, kThreads}, 3);
+}
 
 TEST(FitBits, MlpWithAdamAndClipping) {
   OptimizerOptions adam;
   adam.kind = Optimizer::kAdam;
   adam.clip_norm = 0.5;
   adam.weight_decay = 0.015625;
-  check_fit({"mlp", {300}, 0, "?"}, {{1, 8, kWhole}, {1, 2}, adam}, 3);
+  check_fit({"mlp", {300}, 0, "5e5e8d7d7dcbe36bae9d0acc997b742f2a141a0522c534ec3cff82527fa243b4"},
+            {{1, 8, kWhole}, {1, 2}, adam}, 3);
 }
 
-TEST(FitBits, Cnn) { check_fit({"cnn", {1, 8, 8}, 0, "?"}, {kMicroBatches, kThreads}, 3); }
+TEST(FitBits, Cnn) {
+  check_fit(
+      {"cnn", {1, 8, 8}, 0, "47bc997e277e14f27ba1e2121ac328d15bb38795225c198edd6253fc52aa4e3a"},
+      {kMicroBatches, kThreads}, 3);
+}
 
 TEST(FitBits, ResNet20) {
-  check_fit({"resnet20", {3, 8, 8}, 16, "?"}, {kMicroBatches, kThreads}, 3);
+  check_fit({"resnet20",
+             {3, 8, 8},
+             16,
+             "a03bd05546143731e5432936a0a0573a8caf85b439f6996ab759f529826c12eb"},
+            {kMicroBatches, kThreads}, 3);
 }
 
 // Normalization over the whole batch cannot be cut: only threads and instruction sets differ.
 TEST(FitBits, ResNet20NormalizedOverTheBatch) {
-  check_fit({"resnet20", {3, 8, 8}, 0, "?"}, {{kWhole}, kThreads}, 1);
+  check_fit({"resnet20",
+             {3, 8, 8},
+             0,
+             "e22eb33881af6971503b70fc375876a3bc8bdee212097ad73faa03127edd48eb"},
+            {{kWhole}, kThreads}, 1);
 }
 
 }  // namespace

@@ -60,25 +60,31 @@ void check_case(const PredictCase& predict_case, const std::vector<std::int64_t>
 }
 
 TEST(PredictBits, Mlp) {
-  check_case({"mlp", fixed_architecture("mlp", {784}), all_sizes(), "?"}, all_sizes());
+  check_case({"mlp", fixed_architecture("mlp", {784}), all_sizes(),
+              "8bd18d62dbb7ab10ee81baa9225f912fb4b626fae09cda065db164627dcb60b3"},
+             all_sizes());
 }
 
 TEST(PredictBits, Cnn) {
   check_case({"cnn", fixed_architecture("cnn", {1, 28, 28}),
-              sizes_to(20, {31, 32, 33, 63, 64, 65, 100, 128, 256, 500, 1024}), "?"},
+              sizes_to(20, {31, 32, 33, 63, 64, 65, 100, 128, 256, 500, 1024}),
+              "69c4509fa5420a8d4ba9e43ce1563a592e80d2a8912ce29a9a3b91bc476a2d2a"},
              {1, 3, 8, 33, 100});
 }
 
 TEST(PredictBits, ResNet20) {
   check_case({"resnet20", fixed_architecture("resnet20", {3, 8, 8}),
-              sizes_to(20, {31, 32, 33, 63, 64, 65, 100, 128, 256, 500, 1024}), "?"},
+              sizes_to(20, {31, 32, 33, 63, 64, 65, 100, 128, 256, 500, 1024}),
+              "841abf3ab8d8759f17ec9c37c24a562a98a8724307ed2fd4e1d869cac4531ac8"},
              {1, 3, 16, 33, 100});
 }
 
 TEST(PredictBits, ResNet20OfLargeImages) {
-  check_case(
-      {"resnet20, 32 x 32", fixed_architecture("resnet20", {3, 32, 32}), {2, 3, 5, 8, 13, 16}, "?"},
-      {1, 3, 16});
+  check_case({"resnet20, 32 x 32",
+              fixed_architecture("resnet20", {3, 32, 32}),
+              {2, 3, 5, 8, 13, 16},
+              "a06793e5bd8ebd62465f55cff77c9fd28cf1f944def689798d8ed95bc77277a1"},
+             {1, 3, 16});
 }
 
 struct LayerRow {
@@ -86,9 +92,20 @@ struct LayerRow {
   const char* sha256;
 };
 constexpr LayerRow kLayers[] = {
-    {2048, 1, "?"},  {2048, 2, "?"},   {2048, 10, "?"},  {4097, 1, "?"},  {4097, 2, "?"},
-    {4097, 10, "?"}, {9216, 1, "?"},   {9216, 2, "?"},   {9216, 10, "?"}, {25088, 1, "?"},
-    {25088, 2, "?"}, {25088, 10, "?"}, {300, 1000, "?"}, {1, 1, "?"},
+    {2048, 1, "7db81543c2ef910627dbed8ff90d4da58df4c82e8a2d6b87ff11593cd57755fd"},
+    {2048, 2, "bab6bba21b3cda82bd1a239b792bbd336a0c2f762a59f76104d0cbf622b16b56"},
+    {2048, 10, "7d2ae1a571694fc9b10087099302a7556595de8ab52f7404592ddc815754aec8"},
+    {4097, 1, "5658a9dd93cc148d9747090e868ca27ee6f5eb4102047f39a90b093002002753"},
+    {4097, 2, "c65adede3b00e4377828438d098af758cfac1be4617cedff163327b1c465a3d4"},
+    {4097, 10, "64ab73d0454c09fcea22369fbcd875b7266154d7c54db148e3d1aca668754143"},
+    {9216, 1, "adec010e0e3a19a5d27693aab0370bddf5b0d27d461287298fe45e5d216ecfef"},
+    {9216, 2, "d0a2b1ae7e14e73ddca3073602cb73d5d5d2836ab1bc7cbf51f04bb250a97339"},
+    {9216, 10, "ee4ea16cc28609953440a7ee86ddde179abfcff76425bba18dea5ecb036b14f6"},
+    {25088, 1, "4a5a187c20e2912eff91c12c4da8901b3847c5793814496ea03d6007fcea5ace"},
+    {25088, 2, "db1e05ec95fea44945e4e2eca7a26891b63faf4ae9b9e37868a6889cdc48944e"},
+    {25088, 10, "fb16bf22ed4f80158311c3eaabe5b725b206fe254208ca027399a45d997296bc"},
+    {300, 1000, "c32bd627abd8122987be187cfad3714530f53ac93431b8027eca5a725115bc2a"},
+    {1, 1, "a64062f041819c3ec407dc3b0e5d4f6701f45d831b05bf984e2321303923bd0b"},
 };
 
 TEST(PredictBits, LongSums) {
