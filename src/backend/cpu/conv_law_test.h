@@ -10,6 +10,7 @@
 #include "backend/cpu/conv.h"
 #include "backend/cpu/conv_gradient.h"
 #include "backend/cpu/dense_law_test.h"
+#include "backend/cpu/kernel_settings_test.h"
 
 // Convolutions as plain loops: in double, and by the law of summation, which kernels must give bit
 // for bit. What the tests of convolutions share.
@@ -291,10 +292,6 @@ inline ConvRun run_all(const ConvShape& s, const float* x, const float* w, const
                     kernels, whole);
   run.dw = run_weight_gradient(s, x, dy, s.batch, pool, kernels, whole);
   return run;
-}
-
-inline bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
 }  // namespace batchwise::cpu

@@ -3,7 +3,7 @@
 
 namespace batchwise::cpu {
 
-// Makes the row-wise and elementwise kernels use 128-bit vectors with fused multiply-add where they
+// Makes kernels use 128-bit vectors with fused multiply-add where they
 // would use 256-bit ones (AVX2), so that any machine can check that bits do not follow the width of
 // a vector. For tests; not to be called while kernels run in another thread.
 void use_narrow_vectors(bool narrow);
