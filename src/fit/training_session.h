@@ -92,6 +92,10 @@ class TrainingSession {
   const TrainableModel& model() const { return *model_; }
   // The bytes of a parameter or running moment, as they are now.
   std::span<const float> state(const std::string& name) const;
+  // The same as a tensor that outlives the session.
+  Tensor state_tensor(const std::string& name, const Shape& shape) const {
+    return weights_.tensor(name, shape);
+  }
   // "weights_sha256" of CLI.md: raw bytes of all that training changes, names sorted.
   std::string weights_sha256() const;
   // States for another program of the same model (validation): memory of each of its StateUses;
