@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <fstream>
 
-namespace batchwise::cli {
+namespace batchwise {
 namespace {
 
 [[noreturn]] void fail_argument(const std::string& where, const std::string& what,
@@ -125,18 +125,17 @@ Arguments::Arguments(const Command& command)
       ->expected(0, 1);
 }
 
-void Arguments::add_data() {
+void Arguments::add_data(bool required) {
   app_.add_option("--data", data_, "the data: a path, :train or :test at its end for a split")
       ->type_name("DATA")
-      ->required();
+      ->required(required);
   app_.add_option("--limit", limit_, "only the first N samples")->type_name("N");
   app_.add_option("--label", label_, "column or array with the labels; none: there is none")
       ->type_name("NAME");
 }
 
 void Arguments::add_resources() {
-  app_.add_option("--threads", threads_, "default: the cores this process may use")
-      ->type_name("N");
+  app_.add_option("--threads", threads_, "default: the cores this process may use")->type_name("N");
   app_.add_option("--memory-limit", memory_limit_,
                   "for the whole process (512MiB, 2GiB); default: what the system has left")
       ->type_name("SIZE");
@@ -145,9 +144,7 @@ void Arguments::add_resources() {
       ->envname("BATCHWISE_ISA");
 }
 
-void Arguments::add_seed() {
-  app_.add_option("--seed", seed_, "default 0")->type_name("N");
-}
+void Arguments::add_seed() { app_.add_option("--seed", seed_, "default 0")->type_name("N"); }
 
 std::string Arguments::suggest(const std::string& word) const {
   std::vector<std::string> known;
@@ -171,7 +168,8 @@ bool Arguments::parse(std::vector<std::string> words) {
   } catch (const CLI::RequiredError& error) {
     // What is not understood explains what is missing: "--dta" for "--data".
     for (const std::string& word : app_.remaining()) {
-      if (word.size() > 1 && word[0] == '-') fail_argument(name, "unknown flag " + word, suggest(word));
+      if (word.size() > 1 && word[0] == '-')
+        fail_argument(name, "unknown flag " + word, suggest(word));
     }
     fail_argument(name, error.what(), fmt::format("batchwise {} {}", name, command_.usage));
   } catch (const CLI::ParseError& error) {
@@ -222,4 +220,4 @@ void Arguments::write_json(const std::string& json) const {
   write_text_file(json_, json + "\n");
 }
 
-}  // namespace batchwise::cli
+}  // namespace batchwise

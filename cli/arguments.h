@@ -11,7 +11,7 @@
 #include "batchwise/batchwise.h"
 #include "cli/command.h"
 
-namespace batchwise::cli {
+namespace batchwise {
 
 // The flags that every command has, and how a command's words are read. One for each command run.
 class Arguments {
@@ -20,7 +20,7 @@ class Arguments {
 
   CLI::App& app() { return app_; }
   // Flags for data: --data, --limit, --label.
-  void add_data();
+  void add_data(bool required = true);
   // --threads, --memory-limit, --isa.
   void add_resources();
   void add_seed();
@@ -28,6 +28,7 @@ class Arguments {
   // False where help was asked for and given. Throws Error for what it does not understand.
   bool parse(std::vector<std::string> words);
 
+  bool has_data() const { return !data_.empty(); }
   bool quiet() const { return quiet_; }
   std::uint64_t seed() const { return seed_; }
   // Measures the base with these threads, once; call it before a model is loaded.
@@ -60,4 +61,4 @@ std::vector<std::int64_t> parse_dimensions(const std::string& text, char separat
 // The word of `known` that `word` was most likely meant to be; empty where none is near.
 std::string nearest_word(const std::string& word, const std::vector<std::string>& known);
 
-}  // namespace batchwise::cli
+}  // namespace batchwise

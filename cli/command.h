@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-namespace batchwise::cli {
+namespace batchwise {
 
 // One row of the command table. `run` gets the words after the command's name and returns the exit
 // code; it throws Error.
@@ -20,6 +20,7 @@ int run_new(const Command& self, std::vector<std::string> words);
 int run_fit(const Command& self, std::vector<std::string> words);
 int run_predict(const Command& self, std::vector<std::string> words);
 int run_evaluate(const Command& self, std::vector<std::string> words);
+int run_explain(const Command& self, std::vector<std::string> words);
 int run_compare(const Command& self, std::vector<std::string> words);
 
-}  // namespace batchwise::cli
+}  // namespace batchwise

@@ -3,7 +3,7 @@
 
 #include "cli/arguments.h"
 
-namespace batchwise::cli {
+namespace batchwise {
 
 int run_compare(const Command& self, std::vector<std::string> words) {
   Arguments arguments(self);
@@ -24,4 +24,4 @@ int run_compare(const Command& self, std::vector<std::string> words) {
   return found.differing_samples > 0 ? 1 : 0;
 }
 
-}  // namespace batchwise::cli
+}  // namespace batchwise

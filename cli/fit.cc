@@ -4,7 +4,7 @@
 #include "cli/arguments.h"
 #include "cli/progress.h"
 
-namespace batchwise::cli {
+namespace batchwise {
 namespace {
 
 void add_flags(CLI::App& app, FitSettings& s) {
@@ -29,7 +29,9 @@ void add_flags(CLI::App& app, FitSettings& s) {
   app.add_option("--ghost-batch", s.ghost_batch, "batch normalization over groups of N samples")
       ->type_name("N");
   app.add_option("--train", s.train, "train only what matches")->type_name("GLOB")->take_all();
-  app.add_option("--freeze", s.freeze, "leave what matches as it is")->type_name("GLOB")->take_all();
+  app.add_option("--freeze", s.freeze, "leave what matches as it is")
+      ->type_name("GLOB")
+      ->take_all();
   app.add_option("--normalize", s.normalize,
                  "none, 0..1, mean-std or mean=M,std=S; default: 0..1 for bytes")
       ->type_name("HOW");
@@ -42,7 +44,8 @@ void add_flags(CLI::App& app, FitSettings& s) {
 }
 
 std::string epoch_line(const FitEpoch& e, const std::string& metric) {
-  std::string line = fmt::format("epoch {}: loss {:.4f}, {} {:.4f}", e.epoch, e.loss, metric, e.metric);
+  std::string line =
+      fmt::format("epoch {}: loss {:.4f}, {} {:.4f}", e.epoch, e.loss, metric, e.metric);
   if (e.val_loss) {
     line += fmt::format(", val_loss {:.4f}, val_{} {:.4f}", *e.val_loss, metric, *e.val_metric);
   }
@@ -52,13 +55,15 @@ std::string epoch_line(const FitEpoch& e, const std::string& metric) {
 FitEvents make_events(Progress& progress, const std::string& metric) {
   FitEvents events;
   events.on_step = [&progress](const FitStatus& s) {
-    progress.show(s.samples, s.samples_in_epoch,
-                  fmt::format("epoch {}{} loss {:.4f} {:.0f} samples/s", s.epoch,
-                              s.epochs > 0 ? fmt::format("/{}", s.epochs) : "", s.loss,
-                              s.samples_per_s));
+    progress.show(
+        s.samples, s.samples_in_epoch,
+        fmt::format("epoch {}{} loss {:.4f} {:.0f} samples/s", s.epoch,
+                    s.epochs > 0 ? fmt::format("/{}", s.epochs) : "", s.loss, s.samples_per_s));
     return !interrupted();
   };
-  events.on_epoch = [&progress, metric](const FitEpoch& e) { progress.line(epoch_line(e, metric)); };
+  events.on_epoch = [&progress, metric](const FitEpoch& e) {
+    progress.line(epoch_line(e, metric));
+  };
   events.on_note = [&progress](const std::string& note) { progress.line(note); };
   return events;
 }
@@ -114,8 +119,7 @@ int run_fit(const Command& self, std::vector<std::string> words) {
   const Model model = Model::load(model_path);
   const Dataset data = arguments.open_data("train");
   Progress progress(arguments.quiet());
-  const FitReport report =
-      fit(model, data, output, settings, make_events(progress, "metric"));
+  const FitReport report = fit(model, data, output, settings, make_events(progress, "metric"));
   if (arguments.wants_json()) {
     arguments.write_json(to_json(report));
   } else {
@@ -129,4 +133,4 @@ int run_fit(const Command& self, std::vector<std::string> words) {
   return 0;
 }
 
-}  // namespace batchwise::cli
+}  // namespace batchwise

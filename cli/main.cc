@@ -10,7 +10,7 @@
 #include "cli/command.h"
 #include "cli/progress.h"
 
-namespace batchwise::cli {
+namespace batchwise {
 namespace {
 
 constexpr std::array kCommands{
@@ -25,6 +25,8 @@ constexpr std::array kCommands{
             run_predict},
     Command{"evaluate", "MODEL --data DATA", "loss and metric of a model on data",
             "batchwise evaluate digits.onnx --data data/digits.csv.gz", run_evaluate},
+    Command{"explain", "MODEL", "kernels and why, memory at every batch size, before anything runs",
+            "batchwise explain mlp.onnx --batch-size 1..512 --memory-limit 64MiB", run_explain},
     Command{"compare", "A B", "how far two files of outputs lie apart, sample by sample",
             "batchwise compare digits.npy digits.npy", run_compare},
 };
@@ -32,7 +34,8 @@ constexpr std::array kCommands{
 void print_help() {
   fmt::print("Which batch size should I train with, predict with and deploy with?\n\n");
   fmt::print("Usage: batchwise COMMAND ...\n\n");
-  for (const Command& command : kCommands) fmt::print("  {:<10}{}\n", command.name, command.summary);
+  for (const Command& command : kCommands)
+    fmt::print("  {:<10}{}\n", command.name, command.summary);
   fmt::print("\nbatchwise COMMAND --help says more, with an example.\n");
 }
 
@@ -56,9 +59,9 @@ int dispatch(int argc, char** argv) {
     names.emplace_back(command.name);
   }
   const std::string near = nearest_word(words[0], names);
-  throw Error(ErrorCode::kInvalidInput, fmt::format("[batchwise] unknown command {}", words[0]),
-              near.empty() ? "batchwise --help lists the commands"
-                           : fmt::format("did you mean {}?", near));
+  throw Error(
+      ErrorCode::kInvalidInput, fmt::format("[batchwise] unknown command {}", words[0]),
+      near.empty() ? "batchwise --help lists the commands" : fmt::format("did you mean {}?", near));
 }
 
 // The one place that makes exit codes of exceptions.
@@ -79,15 +82,17 @@ int run(int argc, char** argv) {
   } catch (const Error& error) {
     return report(error.code(), error.what(), error.hint());
   } catch (const std::bad_alloc&) {
-    return report(ErrorCode::kEnvironment, "[memory] the system gave no more", "lower --memory-limit");
+    return report(ErrorCode::kEnvironment, "[memory] the system gave no more",
+                  "lower --memory-limit");
   } catch (const std::exception& error) {
     return report(ErrorCode::kInternal, error.what(), "this is a bug of batchwise");
   } catch (...) {
-    return report(ErrorCode::kInternal, "[main] an unknown exception", "this is a bug of batchwise");
+    return report(ErrorCode::kInternal, "[main] an unknown exception",
+                  "this is a bug of batchwise");
   }
 }
 
 }  // namespace
-}  // namespace batchwise::cli
+}  // namespace batchwise
 
-int main(int argc, char** argv) { return batchwise::cli::run(argc, argv); }
+int main(int argc, char** argv) { return batchwise::run(argc, argv); }

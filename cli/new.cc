@@ -3,16 +3,19 @@
 
 #include "cli/arguments.h"
 
-namespace batchwise::cli {
+namespace batchwise {
 
 int run_new(const Command& self, std::vector<std::string> words) {
   Arguments arguments(self);
   Architecture architecture;
   std::string input, hidden, output;
   CLI::App& app = arguments.app();
-  app.add_option("ARCH", architecture.name, fmt::format("{}", fmt::join(Model::architectures(), ", ")))
+  app.add_option("ARCH", architecture.name,
+                 fmt::format("{}", fmt::join(Model::architectures(), ", ")))
       ->required();
-  app.add_option("-o,--output", output, "the ONNX file to write")->type_name("MODEL.onnx")->required();
+  app.add_option("-o,--output", output, "the ONNX file to write")
+      ->type_name("MODEL.onnx")
+      ->required();
   app.add_option("--input", input, "a sample's shape: 1x28x28 or 784 (default 1x28x28)")
       ->type_name("SHAPE");
   app.add_option("--classes", architecture.classes, "default 10")->type_name("N");
@@ -33,4 +36,4 @@ int run_new(const Command& self, std::vector<std::string> words) {
   return 0;
 }
 
-}  // namespace batchwise::cli
+}  // namespace batchwise

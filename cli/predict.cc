@@ -4,7 +4,7 @@
 #include "cli/arguments.h"
 #include "cli/progress.h"
 
-namespace batchwise::cli {
+namespace batchwise {
 namespace {
 
 struct SizeFlags {
@@ -68,8 +68,7 @@ int run_predict(const Command& self, std::vector<std::string> words) {
   Progress progress(arguments.quiet());
   options.on_progress = show_in(progress);
   const Model model = Model::load(model_path);
-  const PredictReport report =
-      predict_to_file(model, arguments.open_data("test"), output, options);
+  const PredictReport report = predict_to_file(model, arguments.open_data("test"), output, options);
   if (arguments.wants_json()) {
     arguments.write_json(to_json(report));
   } else {
@@ -113,4 +112,4 @@ int run_evaluate(const Command& self, std::vector<std::string> words) {
   return 0;
 }
 
-}  // namespace batchwise::cli
+}  // namespace batchwise

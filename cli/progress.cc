@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <cstdio>
 
-namespace batchwise::cli {
+namespace batchwise {
 namespace {
 
 volatile sig_atomic_t g_interrupted = 0;
@@ -63,4 +63,4 @@ void Progress::line(const std::string& text) {
   fmt::print(stderr, "{}\n", text);
 }
 
-}  // namespace batchwise::cli
+}  // namespace batchwise

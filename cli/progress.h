@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-namespace batchwise::cli {
+namespace batchwise {
 
 // What long work shows on standard error: a bar on a terminal, a line now and then elsewhere,
 // nothing where it is quiet. Not thread-safe.
@@ -27,4 +27,4 @@ class Progress {
 void catch_interrupts();
 bool interrupted();
 
-}  // namespace batchwise::cli
+}  // namespace batchwise

@@ -17,6 +17,7 @@ struct ExplainOptions {
   Use use = Use::kPredict;
   std::vector<std::int64_t> batch_sizes = {1, 32, 512};  // 0: auto
   std::int64_t micro_batch = 0;                          // 0: auto
+  bool control = false;                                  // of predict
   bool time = false;                                     // run it, and time each step
   std::string output_name;
   // Of fit.
@@ -40,7 +41,7 @@ struct BatchSizePlan {
 struct StepExplanation {
   std::string name, op, kernel, backend, reason;
   double flops = 0;
-  std::int64_t bytes = 0;                       // read and written
+  std::int64_t bytes = 0;  // read and written
   std::optional<double> us, share, share_of_peak;
 };
 

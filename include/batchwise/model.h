@@ -12,6 +12,8 @@
 
 namespace batchwise {
 
+class Dataset;
+
 struct PrepareOptions {
   std::int64_t micro_batch = 1;
   int threads = 1;
@@ -51,8 +53,8 @@ class BATCHWISE_API Program {
 };
 
 struct Architecture {
-  std::string name;                                // "mlp", "cnn", "resnet20"
-  std::vector<std::int64_t> input;                 // of one sample: {784} or {1, 28, 28}
+  std::string name;                 // "mlp", "cnn", "resnet20"
+  std::vector<std::int64_t> input;  // of one sample: {784} or {1, 28, 28}
   std::int64_t classes = 10;
   std::vector<std::int64_t> hidden = {512, 512};  // mlp
   std::uint64_t seed = 0;
@@ -81,7 +83,9 @@ class BATCHWISE_API Model {
   std::int64_t num_parameters() const;
   // One line a node.
   std::string to_string() const;
-  Explanation explain(const ExplainOptions& options) const;
+  // What would happen at the sizes asked for, with data like the model's inputs or with `data`.
+  // Runs nothing, but with `options.time`.
+  Explanation explain(const ExplainOptions& options, const Dataset* data = nullptr) const;
   Program prepare(const PrepareOptions& options) const;
 
   const std::shared_ptr<const State>& state() const { return state_; }

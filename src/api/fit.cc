@@ -30,9 +30,9 @@ FitReport fit(const Model& model, const Dataset& data, const std::string& output
     fail_input(model.state()->path, "its batch is fixed: {}", model.state()->fixed_batch);
   }
   const auto test = find_test_split(data);
-  return run_fit_use(
-      prepare_fit(model.state()->source, *data.state().source, test.get(), settings, events.on_note),
-      *data.state().source, output, settings, events);
+  return run_fit_use(prepare_fit(model.state()->source, *data.state().source, test.get(), settings,
+                                 events.on_note),
+                     *data.state().source, output, settings, events);
 }
 
 }  // namespace batchwise

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "batchwise/compare.h"
+#include "batchwise/explain.h"
 #include "batchwise/fit.h"
 #include "batchwise/predict.h"
 
@@ -40,12 +41,9 @@ void add_memory(Json& json, const MemoryParts& planned, const MemoryBase& base,
 }  // namespace
 
 std::string to_json(const PredictReport& report) {
-  Json json = {{"samples", report.samples},
-               {"batch_size", report.batch_size},
-               {"micro_batch", report.micro_batch},
-               {"threads", report.threads},
-               {"seconds", report.seconds},
-               {"samples_per_s", report.samples_per_s}};
+  Json json = {{"samples", report.samples},         {"batch_size", report.batch_size},
+               {"micro_batch", report.micro_batch}, {"threads", report.threads},
+               {"seconds", report.seconds},         {"samples_per_s", report.samples_per_s}};
   add_memory(json, report.planned, report.base, report.measured_peak_rss_bytes);
   json["output_sha256"] = report.output_sha256;
   if (report.control) {
@@ -85,9 +83,9 @@ std::string to_json(const FitReport& report) {
                   {"noise_scale", number(e.noise_scale)}};
     epochs.push_back(std::move(epoch));
   }
-  Json json = {{"epochs", std::move(epochs)},     {"batch_size", report.batch_size},
+  Json json = {{"epochs", std::move(epochs)},       {"batch_size", report.batch_size},
                {"micro_batch", report.micro_batch}, {"steps", report.steps},
-               {"threads", report.threads},       {"stopped", report.stopped},
+               {"threads", report.threads},         {"stopped", report.stopped},
                {"seconds", report.seconds}};
   add_memory(json, report.planned, report.base, report.measured_peak_rss_bytes);
   json["weights_sha256"] = report.weights_sha256;
@@ -102,6 +100,67 @@ std::string to_json(const OutputDifference& difference) {
               {"max_ulp", difference.max_ulp},
               {"changed_classes", difference.changed_classes}}
       .dump(2);
+}
+
+namespace {
+
+Json batch_json(const BatchSizePlan& row) {
+  Json json = {{"batch_size", row.batch_size},
+               {"micro_batch", row.micro_batch},
+               {"peak_bytes", row.peak_bytes}};
+  json.update(parts_json(row.parts));
+  json["lower_bound_bytes"] = row.lower_bound_bytes;
+  json["flops"] = row.flops;
+  json["fits"] = row.fits;
+  json["plan"] = "exact";
+  return json;
+}
+
+Json step_json(const StepExplanation& step) {
+  Json json = {{"name", step.name},       {"op", step.op},         {"kernel", step.kernel},
+               {"backend", step.backend}, {"reason", step.reason}, {"flops", step.flops},
+               {"bytes", step.bytes}};
+  if (step.us) {
+    json["us"] = *step.us;
+    json["share"] = number(step.share);
+    json["share_of_peak"] = number(step.share_of_peak);
+  }
+  return json;
+}
+
+void add_trained(Json& json, const Explanation& explanation) {
+  Json parameters = Json::array();
+  for (const TrainedParameter& row : explanation.parameters) {
+    parameters.push_back({{"name", row.name}, {"shape", row.shape}, {"decays", row.decays}});
+  }
+  json["parameters"] = std::move(parameters);
+  json["statistics"] = explanation.statistics;
+}
+
+}  // namespace
+
+std::string to_json(const Explanation& explanation) {
+  Json batches = Json::array(), steps = Json::array(), passes = Json::array();
+  for (const BatchSizePlan& row : explanation.batch_sizes) batches.push_back(batch_json(row));
+  for (const StepExplanation& step : explanation.steps) steps.push_back(step_json(step));
+  for (const PassExplanation& pass : explanation.passes) {
+    passes.push_back({{"name", pass.name}, {"changed", pass.changed}, {"us", pass.us}});
+  }
+  Json json = {{"for", explanation.use == Use::kFit ? "fit" : "predict"},
+               {"batch_sizes", std::move(batches)},
+               {"memory_limit_bytes", explanation.memory_limit_bytes},
+               {"available_bytes", explanation.available_bytes}};
+  json["largest_batch_size_that_fits"] =
+      explanation.largest_batch_size ? Json(*explanation.largest_batch_size) : Json(nullptr);
+  json["largest_micro_batch_that_fits"] = explanation.largest_micro_batch;
+  json["steps"] = std::move(steps);
+  json["steps_micro_batch"] = explanation.steps_micro_batch;
+  json["passes"] = std::move(passes);
+  json["isa"] = explanation.isa;
+  json["bits_depend_on_isa"] = explanation.bits_depend_on_isa;
+  if (!explanation.mixes_samples.empty()) json["mixes_samples"] = explanation.mixes_samples;
+  if (explanation.use == Use::kFit) add_trained(json, explanation);
+  return json.dump(2);
 }
 
 }  // namespace batchwise

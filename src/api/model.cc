@@ -57,8 +57,8 @@ Model Model::make(const Architecture& architecture) {
   options.classes = architecture.classes;
   options.hidden = architecture.hidden;
   options.seed = architecture.seed;
-  return Model(make_model_state(make_architecture(architecture.name, options), architecture.name,
-                                {}));
+  return Model(
+      make_model_state(make_architecture(architecture.name, options), architecture.name, {}));
 }
 
 void Model::save(const std::string& path) const { onnx_io::write_onnx(state_->source, path); }

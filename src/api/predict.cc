@@ -63,11 +63,9 @@ PredictReport predict_to_file(const Model& model, const Dataset& data, const std
   std::vector<OutputInfo> infos;
   for (std::size_t o : picked) infos.push_back(all[o]);
   const auto writer = open_output(path, infos, data.num_samples());
-  PredictReport report = run_predict(
-      engine, *data.state().source, options, picked,
-      [&](std::span<const std::byte* const> outputs, std::int64_t rows) {
-        writer->append(outputs, rows);
-      });
+  PredictReport report = run_predict(engine, *data.state().source, options, picked,
+                                     [&](std::span<const std::byte* const> outputs,
+                                         std::int64_t rows) { writer->append(outputs, rows); });
   writer->finish();
   return report;
 }

@@ -22,14 +22,14 @@ MemoryRoom memory_room(const Resources& resources) {
 
 void refuse_size(const char* where, const char* what, std::int64_t size, const MemoryParts& needs,
                  const MemoryRoom& room, std::int64_t largest) {
-  const std::string fits = largest > 0 ? fmt::format("{} is the largest that fits", largest)
-                                       : std::string("none fits");
-  throw Error(ErrorCode::kNo,
-              fmt::format("[{}] {} {} needs {}, the limit is {}; {}", where, what, size,
-                          format_size(needs.total() + room.base_bytes + MemoryRoom::kMarginBytes),
-                          format_size(room.limit_bytes), fits),
-              largest > 0 ? fmt::format("--{} {}", what, largest)
-                          : std::string("raise --memory-limit"));
+  const std::string fits =
+      largest > 0 ? fmt::format("{} is the largest that fits", largest) : std::string("none fits");
+  throw Error(
+      ErrorCode::kNo,
+      fmt::format("[{}] {} {} needs {}, the limit is {}; {}", where, what, size,
+                  format_size(needs.total() + room.base_bytes + MemoryRoom::kMarginBytes),
+                  format_size(room.limit_bytes), fits),
+      largest > 0 ? fmt::format("--{} {}", what, largest) : std::string("raise --memory-limit"));
 }
 
 int thread_count(const Resources& resources) {

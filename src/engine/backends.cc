@@ -4,6 +4,7 @@
 #include <array>
 
 #include "backend/cpu/backend.h"
+#include "backend/cpu/fma_peak.h"
 #include "backend/cpu/isa.h"
 #include "backend/reference/interpreter.h"
 #include "backend/reference/reference.h"
@@ -55,5 +56,7 @@ void cap_instruction_set(const std::string& name) {
 }
 
 std::string instruction_set() { return std::string(cpu::isa_name(cpu::current_isa())); }
+
+double measure_peak_flops_per_us(ThreadPool& pool) { return cpu::measure_fma_peak_per_us(pool); }
 
 }  // namespace batchwise

@@ -26,4 +26,7 @@ bool can_evaluate(const Graph& graph, NodeId id);
 // Its outputs. Requires: can_evaluate.
 std::vector<Tensor> evaluate_node(const Graph& graph, NodeId id);
 
+// What the pool's threads reach at most, floating-point operations a microsecond; measured.
+double measure_peak_flops_per_us(ThreadPool& pool);
+
 }  // namespace batchwise

@@ -15,8 +15,8 @@ namespace batchwise {
 namespace {
 
 FitEpoch to_epoch(const EpochRecord& record) {
-  return {record.epoch,         record.steps,      record.samples,     record.loss,
-          record.metric,        record.val_loss,   record.val_metric,  record.samples_per_s,
+  return {record.epoch,         record.steps,      record.samples,    record.loss,
+          record.metric,        record.val_loss,   record.val_metric, record.samples_per_s,
           record.learning_rate, record.batch_size, record.noise_scale};
 }
 
@@ -40,8 +40,7 @@ void take_weights(Graph& graph, const TrainingSession& session) {
   const auto take = [&](const std::string& name) {
     const ValueId id = graph.find(name);
     BW_CHECK(id != kNoValue && graph.value(id).constant, "{} is no constant", name);
-    graph.value(id).constant = Tensor::copy_of(DType::kFloat32, graph.shape(id),
-                                               session.state(name).data());
+    graph.value(id).constant = session.state_tensor(name, graph.shape(id));
   };
   for (const Parameter& parameter : session.model().parameters) take(parameter.name);
   for (const std::string& name : session.model().statistics) take(name);

@@ -22,10 +22,11 @@ struct FitUse {
 
 // `validation` is the test split, or null. Notes on what was decided go to `note`.
 FitUse prepare_fit(const Graph& source, const DataSource& train, const DataSource* validation,
-                   const FitSettings& settings, const std::function<void(const std::string&)>& note);
+                   const FitSettings& settings,
+                   const std::function<void(const std::string&)>& note);
 
-// The bytes of training, and of reading `data_bytes` ahead.
-MemoryParts training_memory(const TrainingMemory& memory, std::int64_t data_bytes);
+// What would happen, without a step run. `data` is what it would train on.
+Explanation explain_fit(const Graph& source, const DataSource& data, const ExplainOptions& options);
 
 // Trains and writes `output`; prepare_fit() made `use`.
 FitReport run_fit_use(FitUse use, const DataSource& train, const std::string& output,

@@ -3,14 +3,11 @@
 #include <cmath>
 
 #include "base/check.h"
-#include "batching/cost_model.h"
 #include "binding/data_binding.h"
 #include "binding/preprocessing.h"
-#include "data/batch_loader.h"
 #include "data/data_statistics.h"
-#include "fit/choose_micro_batch.h"
 #include "fit/fit_use.h"
-#include "measure/machine.h"
+#include "fit/training_planner.h"
 
 namespace batchwise {
 namespace {
@@ -67,7 +64,8 @@ void check_targets(const Graph& graph, const std::string& output, Loss loss,
   std::int64_t width = value.type.shape.elements();
   if (!graph.inputs.empty()) {
     const Value& input = graph.value(graph.inputs.front());
-    if (input.batch.axis >= 0) width /= std::max<std::int64_t>(1, input.type.shape[input.batch.axis]);
+    if (input.batch.axis >= 0)
+      width /= std::max<std::int64_t>(1, input.type.shape[input.batch.axis]);
   }
   if (loss == Loss::kCrossEntropy) return check_labels(data, width);
   if (data.label()->shape.elements() != width) {
@@ -93,96 +91,37 @@ std::string class_list(const std::vector<std::string>& names) {
   return text + "]";
 }
 
-std::int64_t loader_bytes(const Graph& graph, const DataSource& data, const TrainingOptions& options,
-                          std::int64_t micro_batch) {
-  LoaderOptions loader;
-  loader.batch_size = options.batch_size;
-  loader.shuffle = true;
-  loader.feature_dtypes = bind_data(graph, data).feature_dtypes;
-  loader.label_dtype = options.loss == Loss::kCrossEntropy ? DType::kInt64 : DType::kFloat32;
-  loader.cut = [micro_batch](std::int64_t count) {
-    std::vector<std::int64_t> counts;
-    for (const BatchSlice& slice : cut_evenly(count, micro_batch)) counts.push_back(slice.count);
-    return counts;
-  };
-  return static_cast<std::int64_t>(BatchLoader::bytes(data, loader));
+void settle_micro_batch(FitUse& use, const DataSource& train) {
+  TrainingOptions& training = use.options.training;
+  const TrainingPlanner planner{use.model, train, use.validation.source, training, use.room};
+  const std::int64_t wanted = std::min(training.micro_batch, training.batch_size);
+  if (planner.one_piece() && wanted > 0 && wanted < training.batch_size) {
+    throw Error(ErrorCode::kInvalidInput,
+                fmt::format("[--micro-batch] {}: the model normalizes over the batch of {}", wanted,
+                            training.batch_size),
+                "--ghost-batch N normalizes over groups of N samples");
+  }
+  training.micro_batch = wanted > 0 ? wanted : planner.choose_micro_batch();
+  if (training.micro_batch == 0) {
+    refuse_size("fit", "micro-batch", 1, planner.parts_at(1), use.room, 0);
+  }
+  use.parts = planner.parts_at(training.micro_batch);
+  if (use.room.fits(use.parts.total())) return;
+  if (!planner.one_piece()) {
+    refuse_size("fit", "micro-batch", wanted, use.parts, use.room,
+                planner.largest_micro_batch(training.micro_batch));
+  }
+  const std::int64_t largest = planner.largest_batch(training.batch_size);
+  throw Error(
+      ErrorCode::kNo,
+      fmt::format(
+          "[fit] batch {} in one piece needs {}, the limit is {}; {} is the largest that fits",
+          training.batch_size,
+          format_size(use.parts.total() + use.room.base_bytes + MemoryRoom::kMarginBytes),
+          format_size(use.room.limit_bytes), largest),
+      largest > 0 ? fmt::format("--ghost-batch {} lets the batch be cut", largest)
+                  : std::string("raise --memory-limit"));
 }
-
-// Settles the micro-batch within the memory there is.
-class MicroBatchChoice {
- public:
-  MicroBatchChoice(FitUse& use, const DataSource& train) : use_(use), train_(train) {}
-
-  void settle() {
-    TrainingOptions& training = use_.options.training;
-    const std::int64_t wanted = std::min(training.micro_batch, training.batch_size);
-    const bool one_piece = use_.model->normalizes_batch && training.ghost_batch == 0;
-    if (one_piece && wanted > 0 && wanted < training.batch_size) {
-      throw Error(ErrorCode::kInvalidInput,
-                  fmt::format("[--micro-batch] {}: the model normalizes over the batch of {}", wanted,
-                              training.batch_size),
-                  "--ghost-batch N normalizes over groups of N samples");
-    }
-    const auto fits = [this](const TrainingSession& session) {
-      return use_.room.fits(parts(session).total());
-    };
-    training.micro_batch = wanted > 0 ? wanted : training.batch_size;
-    if (wanted == 0 && !one_piece) {
-      training.micro_batch = choose_training_micro_batch(
-          use_.model, training,
-          estimate_machine(training.threads, instruction_set() == "avx512",
-                           describe_machine().l2_bytes),
-          fits);
-      if (training.micro_batch == 0) {
-        refuse_size("fit", "micro-batch", 1, parts_at(1), use_.room, 0);
-      }
-    }
-    use_.parts = parts_at(training.micro_batch);
-    if (use_.room.fits(use_.parts.total())) return;
-    if (one_piece) refuse_batch();
-    refuse_size("fit", "micro-batch", wanted, use_.parts, use_.room,
-                largest_training_micro_batch(use_.model, training, fits));
-  }
-
- private:
-  // A batch that must run in one piece: a ghost batch would let it be cut.
-  [[noreturn]] void refuse_batch() const {
-    const TrainingOptions& training = use_.options.training;
-    const std::int64_t largest = largest_that_fits(training.batch_size - 1, [&](std::int64_t size) {
-      TrainingOptions smaller = training;
-      smaller.batch_size = smaller.micro_batch = size;
-      smaller.last_batch_size = 0;
-      return use_.room.fits(parts(TrainingSession(use_.model, smaller, true)).total());
-    });
-    throw Error(
-        ErrorCode::kNo,
-        fmt::format("[fit] batch {} in one piece needs {}, the limit is {}; {} is the largest that "
-                    "fits",
-                    training.batch_size,
-                    format_size(use_.parts.total() + use_.room.base_bytes + MemoryRoom::kMarginBytes),
-                    format_size(use_.room.limit_bytes), largest),
-        largest > 0 ? fmt::format("--ghost-batch {} lets the batch be cut", largest)
-                    : std::string("raise --memory-limit"));
-  }
-  MemoryParts parts_at(std::int64_t micro_batch) const {
-    TrainingOptions training = use_.options.training;
-    training.micro_batch = micro_batch;
-    return parts(TrainingSession(use_.model, training, true));
-  }
-  MemoryParts parts(const TrainingSession& session) const {
-    const TrainingOptions& training = use_.options.training;
-    std::int64_t data = loader_bytes(use_.model->graph, train_, training, session.micro_batch());
-    data += static_cast<std::int64_t>(train_.resident_bytes());
-    if (const DataSource* validation = use_.validation.source; validation != nullptr) {
-      data += loader_bytes(use_.model->graph, *validation, training, session.micro_batch());
-      if (validation != &train_) data += static_cast<std::int64_t>(validation->resident_bytes());
-    }
-    return training_memory(session.memory(), data);
-  }
-
-  FitUse& use_;
-  const DataSource& train_;
-};
 
 void choose_validation(FitUse& use, const DataSource& train, const DataSource* test,
                        const FitSettings& settings, const Note& note) {
@@ -205,8 +144,9 @@ void clamp_batch(FitUse& use, const Note& note) {
   const std::int64_t samples = use.options.train_range.count();
   if (samples < 1) fail_input("fit", "the data has no sample to train with");
   if (batch > samples) {
-    if (note) note(fmt::format("batch size {} is above the {} samples there are: {}", batch, samples,
-                               samples));
+    if (note)
+      note(fmt::format("batch size {} is above the {} samples there are: {}", batch, samples,
+                       samples));
     batch = samples;
   }
   if (use.options.last_batch != LastBatch::kDrop) {
@@ -215,20 +155,6 @@ void clamp_batch(FitUse& use, const Note& note) {
 }
 
 }  // namespace
-
-MemoryParts training_memory(const TrainingMemory& memory, std::int64_t data_bytes) {
-  MemoryParts parts;
-  parts.weights_bytes = memory.weights_bytes + memory.constant_bytes;
-  parts.packed_weights_bytes = memory.packed_weights_bytes;
-  parts.activation_bytes = memory.arena_bytes - memory.scratch_bytes;
-  parts.scratch_bytes = memory.scratch_bytes;
-  parts.gradient_bytes = memory.gradient_bytes;
-  parts.optimizer_bytes = memory.optimizer_bytes;
-  parts.io_bytes = memory.io_bytes;
-  parts.data_bytes = data_bytes;
-  parts.code_bytes = memory.table_bytes;
-  return parts;
-}
 
 FitUse prepare_fit(const Graph& source, const DataSource& train, const DataSource* validation,
                    const FitSettings& settings, const Note& note) {
@@ -278,7 +204,7 @@ FitUse prepare_fit(const Graph& source, const DataSource& train, const DataSourc
   }
   use.model = std::make_shared<const TrainableModel>(
       make_trainable(use.exported, {settings.train, settings.freeze}, settings.ghost_batch));
-  MicroBatchChoice(use, train).settle();
+  settle_micro_batch(use, train);
   return use;
 }
 

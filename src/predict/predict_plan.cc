@@ -26,8 +26,6 @@ std::set<std::int64_t> piece_sizes(std::int64_t samples, std::int64_t batch_size
   return sizes;
 }
 
-bool uses_wide_vectors() { return instruction_set() == "avx512"; }
-
 }  // namespace
 
 LoaderOptions predict_loader_options(const DataBinding& binding, std::int64_t batch_size,
@@ -45,88 +43,108 @@ LoaderOptions predict_loader_options(const DataBinding& binding, std::int64_t ba
   return loader;
 }
 
-PredictPlan plan_micro_batch(const EngineModel& model, const DataSource& data,
-                             std::int64_t batch_size, std::int64_t micro_batch, int threads,
-                             bool labels) {
-  Graph features_only = model.source();
+PredictPlanner::PredictPlanner(const EngineModel& model, const DataSource& data,
+                               const PredictSizes& sizes, const Resources& resources)
+    : model_(model),
+      data_(data),
+      sizes_(sizes),
+      threads_(thread_count(resources)),
+      room_(memory_room(resources)) {
+  const std::int64_t samples = std::max<std::int64_t>(data.num_samples(), 1);
+  batch_ = std::min(sizes.batch_size, samples);
+  most_ = batch_ > 0 ? batch_ : samples;
+  if (!sizes.control) return;
+  sizes_.control = false;
+  const MemoryParts alone = plan(1).parts;
+  control_.activation_bytes = alone.activation_bytes;
+  control_.scratch_bytes = alone.scratch_bytes;
+  control_.io_bytes = alone.io_bytes;
+  control_.code_bytes = alone.code_bytes;
+}
+
+PredictPlan PredictPlanner::plan(std::int64_t micro_batch) const {
+  Graph features_only = model_.source();
   DType label_dtype = DType::kUndefined;
-  if (labels) {
+  if (sizes_.labels) {
     label_dtype = features_only.type(features_only.inputs.back()).dtype;
     features_only.inputs.pop_back();
   }
-  const LoaderOptions loader = predict_loader_options(
-      bind_data(features_only, data), batch_size, micro_batch, labels, label_dtype);
+  const std::int64_t batch_size = std::max(batch_, micro_batch);
+  const LoaderOptions loader = predict_loader_options(bind_data(features_only, data_), batch_size,
+                                                      micro_batch, sizes_.labels, label_dtype);
   const auto data_bytes =
-      static_cast<std::int64_t>(BatchLoader::bytes(data, loader) + data.resident_bytes());
-  PredictPlan plan{batch_size, micro_batch, threads, {}, 0, 0};
-  ProgramMemory memory = model.plan(micro_batch, threads)->memory();
-  const std::int64_t io_bytes = output_bytes(model.plan(micro_batch, threads)->graph());
-  for (std::int64_t size : piece_sizes(data.num_samples(), batch_size, micro_batch)) {
+      static_cast<std::int64_t>(BatchLoader::bytes(data_, loader) + data_.resident_bytes());
+  const auto program = model_.plan(micro_batch, threads_);
+  ProgramMemory memory = program->memory();
+  for (std::int64_t size : piece_sizes(data_.num_samples(), batch_size, micro_batch)) {
     if (size == micro_batch) continue;
-    const ProgramMemory& other = model.plan(size, threads)->memory();
+    const ProgramMemory& other = model_.plan(size, threads_)->memory();
     memory.table_bytes += other.table_bytes;
     if (other.arena_bytes > memory.arena_bytes) {
       memory.arena_bytes = other.arena_bytes;
       memory.scratch_at_peak_bytes = other.scratch_at_peak_bytes;
     }
   }
-  plan.parts = inference_memory(memory, io_bytes, data_bytes);
-  plan.arena_bytes = memory.arena_bytes;
-  plan.lower_bound_bytes = plan.parts.total();
-  if (plan.parts.activation_bytes + plan.parts.scratch_bytes > 0) {
-    plan.lower_bound_bytes += memory.lower_bound_bytes - memory.arena_bytes;
-  }
+  PredictPlan plan{batch_size, micro_batch, threads_, {}, 0};
+  plan.parts = inference_memory(memory, output_bytes(program->graph()), data_bytes);
+  const bool runs_at_peak = plan.parts.io_bytes > 0;
+  plan.lower_bound_bytes = plan.parts.total() + control_.total();
+  if (runs_at_peak) plan.lower_bound_bytes += memory.lower_bound_bytes - memory.arena_bytes;
+  plan.parts.activation_bytes += control_.activation_bytes;
+  plan.parts.scratch_bytes += control_.scratch_bytes;
+  plan.parts.io_bytes += control_.io_bytes;
+  plan.parts.code_bytes += control_.code_bytes;
   return plan;
+}
+
+std::int64_t PredictPlanner::choose_micro_batch() const {
+  const std::int64_t most =
+      model_.mixes_samples().empty() ? std::min(kLargestAutoMicroBatch, most_) : 1;
+  std::int64_t size = 0;
+  return batchwise::choose_micro_batch(
+      [&](std::int64_t micro) {
+        size = micro;
+        return model_.plan(micro, threads_);
+      },
+      estimate_machine(threads_, instruction_set() == "avx512", describe_machine().l2_bytes), most,
+      [&](const CompiledProgram&) { return fits(size); });
+}
+
+std::int64_t PredictPlanner::largest_micro_batch(std::int64_t most) const {
+  if (!model_.mixes_samples().empty()) most = 1;
+  return largest_that_fits(most, [this](std::int64_t micro) { return fits(micro); });
+}
+
+PredictPlan plan_micro_batch(const EngineModel& model, const DataSource& data,
+                             std::int64_t batch_size, std::int64_t micro_batch, int threads,
+                             bool labels) {
+  Resources resources;
+  resources.threads = threads;
+  return PredictPlanner(model, data, {batch_size, micro_batch, labels, false}, resources)
+      .plan(micro_batch);
 }
 
 PredictPlan choose_predict_plan(const EngineModel& model, const DataSource& data,
                                 const PredictSizes& sizes, const Resources& resources) {
-  const int threads = thread_count(resources);
-  const std::int64_t samples = std::max<std::int64_t>(data.num_samples(), 1);
-  const MemoryRoom room = memory_room(resources);
-  std::int64_t batch = std::min(sizes.batch_size, samples);
-  if (batch > 1) require_independent_samples(model, batch);
-  MemoryParts control;
-  if (sizes.control) {
-    const PredictPlan alone = plan_micro_batch(model, data, 1, 1, threads, sizes.labels);
-    control.activation_bytes = alone.parts.activation_bytes;
-    control.scratch_bytes = alone.parts.scratch_bytes;
-    control.io_bytes = alone.parts.io_bytes;
-    control.code_bytes = alone.parts.code_bytes;
-  }
-  const auto plan_of = [&](std::int64_t micro) {
-    const std::int64_t whole = std::max(batch > 0 ? batch : micro, micro);
-    PredictPlan plan = plan_micro_batch(model, data, whole, micro, threads, sizes.labels);
-    plan.parts.activation_bytes += control.activation_bytes;
-    plan.parts.scratch_bytes += control.scratch_bytes;
-    plan.parts.io_bytes += control.io_bytes;
-    plan.parts.code_bytes += control.code_bytes;
-    plan.lower_bound_bytes += control.total();
-    return plan;
-  };
-  const auto fits = [&](std::int64_t micro) { return room.fits(plan_of(micro).parts.total()); };
-  const std::int64_t most = batch > 0 ? batch : samples;
-  if (sizes.micro_batch > 0) {
-    const std::int64_t micro = std::min(sizes.micro_batch, most);
-    if (micro > 1) require_independent_samples(model, micro);
-    if (!fits(micro)) {
-      refuse_size("predict", "micro-batch", micro, plan_of(micro).parts, room,
-                  largest_that_fits(micro - 1, fits));
+  require_independent_samples(model, std::min(sizes.batch_size, data.num_samples()));
+  const PredictPlanner planner(model, data, sizes, resources);
+  const std::int64_t most = planner.batch_size() > 0
+                                ? planner.batch_size()
+                                : std::max<std::int64_t>(data.num_samples(), 1);
+  if (sizes.micro_batch == 0) {
+    const std::int64_t chosen = planner.choose_micro_batch();
+    if (chosen == 0) {
+      refuse_size("predict", "micro-batch", 1, planner.plan(1).parts, planner.room(), 0);
     }
-    return plan_of(micro);
+    return planner.plan(chosen);
   }
-  const std::int64_t most_auto =
-      model.mixes_samples().empty() ? std::min(kLargestAutoMicroBatch, most) : 1;
-  std::int64_t size = 0;
-  const std::int64_t chosen = choose_micro_batch(
-      [&](std::int64_t micro) {
-        size = micro;
-        return model.plan(micro, threads);
-      },
-      estimate_machine(threads, uses_wide_vectors(), describe_machine().l2_bytes), most_auto,
-      [&](const CompiledProgram&) { return fits(size); });
-  if (chosen == 0) refuse_size("predict", "micro-batch", 1, plan_of(1).parts, room, 0);
-  return plan_of(chosen);
+  const std::int64_t micro = std::min(sizes.micro_batch, most);
+  require_independent_samples(model, micro);
+  if (!planner.fits(micro)) {
+    refuse_size("predict", "micro-batch", micro, planner.plan(micro).parts, planner.room(),
+                planner.largest_micro_batch(micro));
+  }
+  return planner.plan(micro);
 }
 
 std::vector<OutputInfo> output_infos(const EngineModel& model) {
@@ -137,7 +155,8 @@ std::vector<OutputInfo> output_infos(const EngineModel& model) {
     const TensorType& type = graph.type(graph.outputs[o]);
     std::vector<std::int64_t> dims = type.shape.dims();
     if (!dims.empty()) dims.erase(dims.begin());
-    infos.push_back({model.source().value(model.source().outputs[o]).name, Shape(dims), type.dtype});
+    infos.push_back(
+        {model.source().value(model.source().outputs[o]).name, Shape(dims), type.dtype});
   }
   return infos;
 }

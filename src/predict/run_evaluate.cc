@@ -69,8 +69,8 @@ EvaluateReport run_evaluate(const Graph& source, const DataSource& data,
                             const EvaluateOptions& options) {
   const Loss loss = choose_loss(options.loss, data);
   const DataBinding binding = bind_data(source, data);
-  const auto model = std::make_shared<const EngineModel>(with_loss(source, loss, options.output_name),
-                                                         ModelOptions{});
+  const auto model = std::make_shared<const EngineModel>(
+      with_loss(source, loss, options.output_name), ModelOptions{});
   const OutputInfo prediction = output_infos(*model)[1];
   const std::int64_t width = prediction.shape.elements();
   if (loss == Loss::kCrossEntropy) {
@@ -84,8 +84,8 @@ EvaluateReport run_evaluate(const Graph& source, const DataSource& data,
   Predictor predictor(model, plan.micro_batch, plan.threads);
   MappedBuffer losses(plan.micro_batch * 4), outputs(plan.micro_batch * width * 4);
   const DType label_dtype = loss == Loss::kCrossEntropy ? DType::kInt64 : DType::kFloat32;
-  BatchLoader loader(data, predict_loader_options(binding, plan.batch_size, plan.micro_batch, true,
-                                                  label_dtype));
+  BatchLoader loader(
+      data, predict_loader_options(binding, plan.batch_size, plan.micro_batch, true, label_dtype));
   std::vector<const void*> inputs(binding.feature_of_input.size() + 1);
   Sums sums;
   const Stopwatch watch;
@@ -117,8 +117,7 @@ EvaluateReport run_evaluate(const Graph& source, const DataSource& data,
   report.planned = plan.parts;
   report.base = options.resources.base;
   if (report.base.rss_bytes > 0) {
-    report.measured_peak_rss_bytes =
-        read_process_memory().peak_rss_bytes - report.base.rss_bytes;
+    report.measured_peak_rss_bytes = read_process_memory().peak_rss_bytes - report.base.rss_bytes;
   }
   return report;
 }

@@ -47,7 +47,7 @@ class PieceRunner {
 class ControlRun {
  public:
   ControlRun(std::shared_ptr<const EngineModel> model, const PredictPlan& plan)
-      : runner_(model, {1, 1, plan.threads, {}, 0, 0}), comparator_(rows(*model)) {}
+      : runner_(model, {1, 1, plan.threads, {}, 0}), comparator_(rows(*model)) {}
 
   void check(const PieceRunner& batched, std::span<const void* const> inputs,
              std::int64_t samples) {
@@ -101,7 +101,8 @@ void hash_rows(Sha256& hash, const PieceRunner& runner, std::span<const std::siz
 void report_progress(const std::function<bool(std::int64_t, std::int64_t)>& on_progress,
                      std::int64_t done, std::int64_t of) {
   if (on_progress && !on_progress(done, of)) {
-    throw Error(ErrorCode::kInterrupted, fmt::format("[predict] interrupted at {} of {}", done, of));
+    throw Error(ErrorCode::kInterrupted,
+                fmt::format("[predict] interrupted at {} of {}", done, of));
   }
 }
 

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "batchwise/explain.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "api/state.h"
+#include "base/check.h"
+#include "binding/model_shaped_source.h"
+#include "fit/fit_use.h"
+#include "predict/run_predict.h"
+
+namespace batchwise {
+namespace {
+
+void check_options(const Model::State& model, const ExplainOptions& options) {
+  if (options.batch_sizes.empty()) fail_input("--batch-size", "none is given");
+  for (std::int64_t size : options.batch_sizes) {
+    if (size < 0) fail_input("--batch-size", "{} is below 1", size);
+    if (size > 1 && !model.fixed_batch.empty()) {
+      throw Error(ErrorCode::kInvalidInput,
+                  fmt::format("[{}] its batch is fixed: {}", model.path, model.fixed_batch),
+                  "explain it with --batch-size 1");
+    }
+  }
+  if (options.micro_batch < 0) fail_input("--micro-batch", "{} is below 1", options.micro_batch);
+}
+
+}  // namespace
+
+Explanation Model::explain(const ExplainOptions& options, const Dataset* data) const {
+  check_options(*state_, options);
+  const std::int64_t most =
+      *std::max_element(options.batch_sizes.begin(), options.batch_sizes.end());
+  const ModelShapedSource shaped(state_->source, std::max<std::int64_t>(most, 512));
+  const DataSource& source = data != nullptr ? *data->state().source : shaped;
+  if (options.use == Use::kFit) {
+    if (options.time) fail_input("--time", "is of --for predict");
+    return explain_fit(state_->source, source, options);
+  }
+  const auto engine = state_->engine();
+  Explanation explanation = explain_predict(*engine, source, options);
+  if (options.time) time_steps(*engine, thread_count(options.resources), explanation);
+  return explanation;
+}
+
+}  // namespace batchwise
