@@ -322,6 +322,8 @@ void bind_constants(const Graph& graph, std::vector<ConstantUse>& uses, Constant
       }
       if (!pool) pool = std::make_unique<ThreadPool>(threads);
       const Tensor dense = value.materialized();
+      // A copy, as of what lies unaligned in a file, stands in for the pages that it was read from.
+      if (dense.data() != value.data()) value.release_pages();
       use.backend->pack(*use.packing, {dense.dtype(), dense.shape()}, dense.data(),
                         reinterpret_cast<float*>(target), *pool);
       value.release_pages();

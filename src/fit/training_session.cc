@@ -116,7 +116,9 @@ void TrainingSession::load_initial_values() {
   const Graph& graph = model_->graph;
   for (const Value& value : graph.values) {
     if (value.kind != ValueKind::kState || !weights_.has(value.name)) continue;
-    if (value.constant) value.constant->copy_to(weights_.data(value.name));
+    if (!value.constant) continue;
+    value.constant->copy_to(weights_.data(value.name));
+    value.constant->release_pages();
   }
 }
 
