@@ -13,22 +13,42 @@ double bytes_of(const Graph& graph, ValueId id) {
   return static_cast<double>(type.shape.elements()) * static_cast<double>(dtype_bytes(type.dtype));
 }
 
-// The share of peak that products of few rows reach: a row reads every weight for two flops.
-double step_us(const CompiledProgram& program, const Step& step, const MachineSpeed& machine) {
+// Bytes that live across runs: weights, packed or not, and accumulators.
+double lasting_bytes(const CompiledProgram& program) {
+  double total = 0;
+  for (const ConstantUse& use : program.constants()) total += static_cast<double>(use.bytes);
+  for (const StateUse& use : program.states()) total += static_cast<double>(use.bytes);
+  return total;
+}
+
+// Activations stay in the cache that holds the arena; weights and accumulators, which a run reads
+// once, come from where all of them fit.
+double step_us(const CompiledProgram& program, const Step& step, const MachineSpeed& machine,
+               double lasting) {
   const Graph& graph = program.graph();
   const Node& node = graph.node(step.node);
-  double bytes = 0;
-  for (ValueId id : node.inputs) {
-    if (id != kNoValue) bytes += bytes_of(graph, id);
-  }
+  double passing_bytes = 0, lasting_used = 0;
+  const auto add = [&](ValueId id) {
+    if (id == kNoValue) return;
+    const bool lasts =
+        graph.value(id).kind == ValueKind::kConstant || graph.value(id).kind == ValueKind::kState;
+    (lasts ? lasting_used : passing_bytes) += bytes_of(graph, id);
+  };
+  for (ValueId id : node.inputs) add(id);
   for (ValueId id : node.outputs) {
-    if (id != kNoValue) bytes += bytes_of(graph, id);
+    // A sum that continues writes what it read.
+    const bool continues = op_row(node.op).accumulates && node.inputs.back() != kNoValue &&
+                           graph.value(node.inputs.back()).kind == ValueKind::kState;
+    if (continues && id != kNoValue) {
+      lasting_used += bytes_of(graph, id);
+    } else {
+      add(id);
+    }
   }
   const double live = static_cast<double>(program.memory().arena_bytes);
-  const double speed =
-      live <= machine.cache_bytes ? machine.fast_bytes_per_us : machine.slow_bytes_per_us;
   const double arithmetic = node_flops(graph, node) / (0.85 * machine.flops_per_us);
-  return machine.step_us + std::max(arithmetic, bytes / speed);
+  return machine.step_us + std::max(arithmetic, passing_bytes / machine.bytes_per_us(live)) +
+         lasting_used / machine.bytes_per_us(lasting);
 }
 
 }  // namespace
@@ -37,16 +57,20 @@ MachineSpeed estimate_machine(int threads, bool wide_vectors, std::int64_t l2_by
   const double count = threads;
   MachineSpeed speed;
   speed.flops_per_us = count * (wide_vectors ? 160e3 : 90e3);
-  speed.cache_bytes = count * static_cast<double>(l2_bytes > 0 ? l2_bytes : 1 << 20);
-  speed.fast_bytes_per_us = count * 60e3;
-  speed.slow_bytes_per_us = 25e3;
+  // The last level is shared with others on most machines: a modest part of it counts.
+  speed.l2_bytes = count * static_cast<double>(l2_bytes > 0 ? l2_bytes : 1 << 20);
+  speed.l3_bytes = 16e6;
+  speed.l2_bytes_per_us = count * 60e3;
+  speed.l3_bytes_per_us = count * 30e3;
+  speed.memory_bytes_per_us = 25e3;
   speed.step_us = threads > 1 ? 1.5 : 0.3;
   return speed;
 }
 
 double estimate_run_us(const CompiledProgram& program, const MachineSpeed& machine) {
   double total = 0;
-  for (const Step& step : program.steps()) total += step_us(program, step, machine);
+  const double lasting = lasting_bytes(program);
+  for (const Step& step : program.steps()) total += step_us(program, step, machine, lasting);
   return total;
 }
 

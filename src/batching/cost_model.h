@@ -10,11 +10,16 @@ namespace batchwise {
 // What a static estimate of a program's time knows of the machine. Rough: it chooses between sizes,
 // it does not promise times.
 struct MachineSpeed {
-  double flops_per_us = 0;       // all threads, fused multiply-adds counting two
-  double cache_bytes = 0;        // fast cache of all threads (L2)
-  double fast_bytes_per_us = 0;  // from that cache
-  double slow_bytes_per_us = 0;  // from beyond it
-  double step_us = 0;            // to start a step
+  double flops_per_us = 0;  // all threads, fused multiply-adds counting two
+  // Memory by its nearest level that holds what is used together: L2 of all threads, L3, beyond.
+  double l2_bytes = 0, l3_bytes = 0;
+  double l2_bytes_per_us = 0, l3_bytes_per_us = 0, memory_bytes_per_us = 0;
+  double step_us = 0;  // to start a step
+
+  double bytes_per_us(double held_bytes) const {
+    if (held_bytes <= l2_bytes) return l2_bytes_per_us;
+    return held_bytes <= l3_bytes ? l3_bytes_per_us : memory_bytes_per_us;
+  }
 };
 // Of the widest instruction set in use, for `threads` threads.
 MachineSpeed estimate_machine(int threads, bool wide_vectors, std::int64_t l2_bytes);
