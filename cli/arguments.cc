@@ -202,13 +202,17 @@ Resources Arguments::resources(bool training) const {
   return resources;
 }
 
-Dataset Arguments::open_data(const std::string& preferred_split) const {
+DatasetOptions Arguments::data_options(const std::string& preferred_split) const {
   if (limit_ == 0 || limit_ < -1) fail_argument("--limit", fmt::format("{} is below 1", limit_));
   DatasetOptions options;
   options.preferred_split = preferred_split;
   options.limit = limit_;
   options.label = label_;
-  return Dataset::open(data_, options);
+  return options;
+}
+
+Dataset Arguments::open_data(const std::string& preferred_split) const {
+  return Dataset::open(data_, data_options(preferred_split));
 }
 
 void Arguments::write_json(const std::string& json) const {

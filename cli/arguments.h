@@ -34,6 +34,8 @@ class Arguments {
   // Measures the base with these threads, once; call it before a model is loaded.
   Resources resources(bool training) const;
   Dataset open_data(const std::string& preferred_split) const;
+  const std::string& data_path() const { return data_; }
+  DatasetOptions data_options(const std::string& preferred_split) const;
   bool wants_json() const { return !json_.empty(); }
   // Writes the result where --json says; does nothing without it.
   void write_json(const std::string& json) const;

@@ -27,6 +27,9 @@ constexpr std::array kCommands{
             "batchwise evaluate digits.onnx --data data/digits.csv.gz", run_evaluate},
     Command{"explain", "MODEL", "kernels and why, memory at every batch size, before anything runs",
             "batchwise explain mlp.onnx --batch-size 1..512 --memory-limit 64MiB", run_explain},
+    Command{"study", "MODEL... --data DATA -o DIR",
+            "measures models at many batch sizes and writes the report",
+            "batchwise study mlp.onnx --data data/digits.csv.gz -o study --budget 1min", run_study},
     Command{"compare", "A B", "how far two files of outputs lie apart, sample by sample",
             "batchwise compare digits.npy digits.npy", run_compare},
 };

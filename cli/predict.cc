@@ -69,6 +69,7 @@ int run_predict(const Command& self, std::vector<std::string> words) {
   options.on_progress = show_in(progress);
   const Model model = Model::load(model_path);
   const PredictReport report = predict_to_file(model, arguments.open_data("test"), output, options);
+  progress.clear();
   if (arguments.wants_json()) {
     arguments.write_json(to_json(report));
   } else {
@@ -103,6 +104,7 @@ int run_evaluate(const Command& self, std::vector<std::string> words) {
   options.on_progress = show_in(progress);
   const Model model = Model::load(model_path);
   const EvaluateReport report = evaluate(model, arguments.open_data("test"), options);
+  progress.clear();
   if (arguments.wants_json()) {
     arguments.write_json(to_json(report));
   } else {

@@ -17,8 +17,10 @@ class Progress {
   // A line that stays.
   void line(const std::string& text);
 
- private:
+  // Takes the bar away.
   void clear();
+
+ private:
   bool quiet_, terminal_, drawn_ = false;
   std::chrono::steady_clock::time_point last_, start_;
 };

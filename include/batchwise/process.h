@@ -35,6 +35,8 @@ BATCHWISE_API std::string instruction_set();
 
 // "512MiB", "2GiB", "1.5GB", "4096": bytes. Throws Error naming `where`.
 BATCHWISE_API std::int64_t parse_size(const std::string& text, const std::string& where);
+// "5ms", "2s", "5min", "1h": seconds. Throws Error naming `where`.
+BATCHWISE_API double parse_duration(const std::string& text, const std::string& where);
 // "3.1 GiB"
 BATCHWISE_API std::string format_size(std::int64_t bytes);
 // Writes a file whole or not at all. Throws Error{kEnvironment}.

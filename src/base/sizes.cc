@@ -2,6 +2,8 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <string_view>
+#include <utility>
 
 #include "base/check.h"
 #include "batchwise/process.h"
@@ -40,6 +42,21 @@ std::int64_t parse_size(const std::string& text, const std::string& where) {
     }
   }
   fail_input(where, "'{}' is no size; write 512MiB or 2GiB", text);
+}
+
+double parse_duration(const std::string& text, const std::string& where) {
+  constexpr std::array<std::pair<std::string_view, double>, 6> kUnits{
+      {{"us", 1e-6}, {"ms", 1e-3}, {"s", 1}, {"", 1}, {"min", 60}, {"h", 3600}}};
+  double number = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, number);
+  if (error == std::errc() && std::isfinite(number) && number > 0) {
+    const std::string_view unit(stop, static_cast<std::size_t>(end - stop));
+    for (const auto& [name, seconds] : kUnits) {
+      if (unit == name) return number * seconds;
+    }
+  }
+  fail_input(where, "'{}' is no time; write 5ms, 2s or 5min", text);
 }
 
 std::string format_size(std::int64_t bytes) {
