@@ -40,16 +40,18 @@ std::string step_row(const CompiledProgram& program, std::size_t i, double us, d
                      to);
 }
 
-std::string profile_program(const std::shared_ptr<const CompiledProgram>& program,
-                            LoadedModel& model) {
-  std::vector<std::vector<float>> states, inputs, outputs;
+std::string profile_program(const std::shared_ptr<const CompiledProgram>& program) {
+  std::vector<std::vector<float>> inputs, outputs;
+  std::vector<MappedBuffer> states;  // aligned, as kernels ask
   std::vector<void*> state_pointers, output_pointers;
   std::vector<const void*> input_pointers;
   for (const StateUse& use : program->states()) {
-    states.push_back(random_floats(use.bytes / 4 + 16, 3));
-    for (float& value : states.back()) value *= 0.01f;
+    states.emplace_back(use.bytes);
+    const std::vector<float> values = random_floats(use.bytes / 4, 3);
+    auto* state = reinterpret_cast<float*>(states.back().data());
+    std::transform(values.begin(), values.end(), state, [](float x) { return 0.01f * x; });
+    state_pointers.push_back(state);
   }
-  for (auto& state : states) state_pointers.push_back(state.data());
   const Graph& graph = program->graph();
   for (ValueId id : graph.inputs) {
     const bool floats = graph.type(id).dtype == DType::kFloat32;
@@ -65,7 +67,6 @@ std::string profile_program(const std::shared_ptr<const CompiledProgram>& progra
     outputs.emplace_back(static_cast<std::size_t>(graph.shape(id).elements()) * 2 + 2);
   }
   for (auto& output : outputs) output_pointers.push_back(output.data());
-  (void)model;
   Workspace workspace(program, std::make_shared<MappedBuffer>(program->memory().arena_bytes),
                       std::make_shared<ThreadPool>(kThreads), state_pointers);
   const auto run = [&] { workspace.run(input_pointers, output_pointers); };
@@ -98,14 +99,14 @@ std::string profile_program(const std::shared_ptr<const CompiledProgram>& progra
 std::string profile_predict(LoadedModel& model, std::int64_t batch) {
   const std::int64_t micro = model.choose_micro_batch(batch);
   return fmt::format("predict batch {} micro-batch {}\n", batch, micro) +
-         profile_program(model.engine()->program(micro, kThreads), model);
+         profile_program(model.engine()->program(micro, kThreads));
 }
 
 std::string profile_fit(LoadedModel& model, std::int64_t batch) {
   const auto trainable = trainable_model(model);
   const TrainingOptions options = training_options(batch);
   const std::int64_t micro = training_micro_batch(trainable, batch);
-  StepGraph step = make_step_graph(*trainable, micro, options.loss, "");
+  StepGraph step = make_step_graph(*trainable, micro, objective_of(options));
   const auto constants = std::make_shared<ConstantStore>();
   const auto update =
       std::make_shared<CompiledProgram>(make_update_graph(*trainable, step, options.optimizer),
@@ -113,8 +114,8 @@ std::string profile_fit(LoadedModel& model, std::int64_t batch) {
   run_training_passes(step.graph, kThreads, options.backends);
   const auto pass =
       std::make_shared<CompiledProgram>(step.graph, ProgramOptions{.threads = kThreads}, constants);
-  return fmt::format("fit batch {} micro-batch {}\n", batch, micro) + profile_program(pass, model) +
-         "update\n" + profile_program(update, model);
+  return fmt::format("fit batch {} micro-batch {}\n", batch, micro) + profile_program(pass) +
+         "update\n" + profile_program(update);
 }
 
 }  // namespace batchwise::bench

@@ -27,11 +27,9 @@ inline double now_us() {
 template <typename F>
 double median_us(F&& call, double budget_ms) {
   const double begin = now_us();
-  int calls = 0;
   do {
     call();
-    ++calls;
-  } while (calls < 2 || now_us() - begin < 0.1e3 * budget_ms);
+  } while (now_us() - begin < 0.2e3 * budget_ms);
   const double begin_one = now_us();
   call();
   const double one = now_us() - begin_one;
@@ -42,7 +40,7 @@ double median_us(F&& call, double budget_ms) {
     const double start = now_us();
     for (int i = 0; i < group; ++i) call();
     times.push_back((now_us() - start) / group);
-  } while (times.size() < 3 || now_us() - begin_all < 1e3 * budget_ms);
+  } while (now_us() - begin_all < 1e3 * budget_ms);
   std::sort(times.begin(), times.end());
   return times[times.size() / 2];
 }
