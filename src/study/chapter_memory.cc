@@ -62,7 +62,7 @@ MemoryChapter memory_chapter(const StudyContext& context, const StudiedModel& mo
   const MemoryRoom room = memory_room(options.resources);
   MemoryChapter chapter;
   chapter.limit_bytes = room.limit_bytes;
-  chapter.base_bytes = room.base_bytes + MemoryRoom::kMarginBytes;
+  chapter.base_bytes = room.base_bytes;
   chapter.limit_source =
       options.resources.memory_limit_bytes > 0 ? "--memory-limit" : read_memory_limit().source;
   const bool mixes = !model.engine->mixes_samples().empty();

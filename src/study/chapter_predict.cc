@@ -134,6 +134,8 @@ std::vector<PredictRow> measure_rows(const StudyContext& context, const StudiedM
   const Stopwatch watch;
   SamplingOptions sampling;
   sampling.max_seconds = seconds;
+  sampling.min_repeats = 30;
+  sampling.target_relative_width = 0.01;
   sampling.should_stop = [&] {
     context.report(model, "Predict", fmt::format("{} batch sizes in turn", rows.size()),
                    std::min(watch.seconds(), seconds), seconds);

@@ -60,6 +60,10 @@ FitRow summarize_runs_of_one_size(std::int64_t batch_size, const std::vector<con
     samples_per_s.push_back(static_cast<double>(last.samples_seen) / last.seconds);
   }
   if (!metric.empty()) row.final_metric = mean_interval(metric);
+  if (runs.front()->points.back().val_accuracy) {  // an accuracy has ends
+    row.final_metric.low = std::max(row.final_metric.low, 0.0);
+    row.final_metric.high = std::min(row.final_metric.high, 1.0);
+  }
   row.seconds = median_interval(seconds);
   if (!steps_per_s.empty()) row.steps_per_s = median_interval(steps_per_s);
   if (!samples_per_s.empty()) row.samples_per_s = median_interval(samples_per_s);

@@ -26,6 +26,10 @@ constexpr PartColumn kParts[] = {{"weights", &MemoryParts::weights_bytes},
                                  {"data", &MemoryParts::data_bytes},
                                  {"code", &MemoryParts::code_bytes}};
 
+std::string absent_text(const Recommendation& answer) {
+  return answer.absent_reason.empty() ? "This chapter was not run." : answer.absent_reason;
+}
+
 ReportFigure memory_figure(const MemoryChapter& chapter, StudyUse use) {
   std::vector<std::string> head{"batch", "micro-batch"};
   std::vector<const PartColumn*> columns;
@@ -59,17 +63,32 @@ ReportFigure memory_figure(const MemoryChapter& chapter, StudyUse use) {
 ReportChapter memory_chapter(const ModelStudy& study) {
   ReportChapter chapter{"Memory", "This chapter was not run.", "", {}};
   if (!study.memory) return chapter;
-  const auto largest = [](const std::optional<std::int64_t>& size) {
-    return size ? "up to " + format_count(*size) + " samples fit"
-                : std::string("every batch size fits");
+  // What binds: a batch is a loop over micro-batches, so that mostly only these have a limit.
+  const auto largest = [](const std::optional<std::int64_t>& size,
+                          const std::optional<std::int64_t>& micro) {
+    if (size) return "up to " + format_count(*size) + " samples fit";
+    if (micro) return "every batch size fits, at most " + format_count(*micro) + " samples at once";
+    return std::string("every batch size fits");
   };
   const MemoryChapter& memory = *study.memory;
   if (memory.limit_bytes) {
-    chapter.finding = fmt::format(
-        "Under the limit of {} ({}), less {} that the process itself takes: to predict, {}; to "
-        "fit, {}.",
-        format_bytes(*memory.limit_bytes), memory.limit_source, format_bytes(memory.base_bytes),
-        largest(memory.largest_predict_batch_size), largest(memory.largest_fit_batch_size));
+    std::vector<std::string> uses;
+    const auto has = [&](StudyUse use) {
+      return std::any_of(memory.rows.begin(), memory.rows.end(),
+                         [&](const MemoryRow& row) { return row.use == use; });
+    };
+    if (has(StudyUse::kPredict)) {
+      uses.push_back("to predict, " + largest(memory.largest_predict_batch_size,
+                                              memory.largest_predict_micro_batch));
+    }
+    if (has(StudyUse::kFit)) {
+      uses.push_back("to fit, " +
+                     largest(memory.largest_fit_batch_size, memory.largest_fit_micro_batch));
+    }
+    chapter.finding =
+        fmt::format("Under the limit of {} ({}), less {} that the process itself takes: {}.",
+                    format_bytes(*memory.limit_bytes), memory.limit_source,
+                    format_bytes(memory.base_bytes), fmt::join(uses, "; "));
   } else {
     chapter.finding = "Nothing limits memory here: every batch size fits.";
   }
@@ -103,7 +122,7 @@ std::string predict_table(const PredictChapter& predict) {
 }
 
 ReportChapter predict_chapter(const ModelStudy& study) {
-  ReportChapter chapter{"Predict", "This chapter was not run.", "", {}};
+  ReportChapter chapter{"Predict", absent_text(study.for_predict), "", {}};
   if (!study.predict || study.predict->rows.empty()) return chapter;
   const PredictChapter& predict = *study.predict;
   const auto faster = [](const PredictRow& a, const PredictRow& b) {
@@ -126,6 +145,7 @@ ReportChapter predict_chapter(const ModelStudy& study) {
       "Sizes were measured in turn, after a warm-up, on {} thread{}; bands and bars are 95 % "
       "intervals of the median. A p99 marked ≈ had too few repeats for an interval.",
       predict.threads, predict.threads == 1 ? "" : "s");
+  if (!predict.note.empty()) chapter.note += " " + predict.note + ".";
   const std::string table = predict_table(predict);
   chapter.figures = {{"predict-time", "Time a call",
                       "Both axes logarithmic. Flat on the left is overhead; the "
@@ -225,7 +245,7 @@ ReportFigure noise_figure(const FitChapter& fit) {
 }
 
 ReportChapter fit_chapter(const ModelStudy& study) {
-  ReportChapter chapter{"Fit", "This chapter was not run.", "", {}};
+  ReportChapter chapter{"Fit", absent_text(study.for_fit), "", {}};
   if (!study.fit || study.fit->rows.empty()) return chapter;
   const FitChapter& fit = *study.fit;
   const auto quicker = [](const FitRow& a, const FitRow& b) {
@@ -241,6 +261,7 @@ ReportChapter fit_chapter(const ModelStudy& study) {
       fit.rows.size(), fit.metric);
   chapter.note = fit.setting.empty() ? "" : fit.setting + ". ";
   chapter.note += "Every size sees the same samples; thin lines are seeds, bars 95 % intervals.";
+  if (!fit.note.empty()) chapter.note += " " + fit.note + ".";
   const std::string curves = curve_table(fit);
   const std::string rows = fit_rows_table(fit);
   const auto any = [&fit](std::optional<double> FitPoint::*field) {

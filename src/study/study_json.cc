@@ -31,13 +31,16 @@ json memory_json(const MemoryChapter& chapter) {
           {"limit_source", chapter.limit_source},
           {"base_bytes", chapter.base_bytes},
           {"largest_predict_batch_size_that_fits", or_null(chapter.largest_predict_batch_size)},
-          {"largest_fit_batch_size_that_fits", or_null(chapter.largest_fit_batch_size)}};
+          {"largest_fit_batch_size_that_fits", or_null(chapter.largest_fit_batch_size)},
+          {"largest_predict_micro_batch_that_fits", or_null(chapter.largest_predict_micro_batch)},
+          {"largest_fit_micro_batch_that_fits", or_null(chapter.largest_fit_micro_batch)}};
 }
 
 json fit_json(const FitChapter& chapter) {
   return {{"rows", chapter.rows},       {"runs", chapter.runs},
           {"noise", chapter.noise},     {"metric", chapter.metric},
-          {"setting", chapter.setting}, {"higher_is_better", chapter.higher_is_better}};
+          {"setting", chapter.setting}, {"higher_is_better", chapter.higher_is_better},
+          {"note", chapter.note}};
 }
 
 json model_study_json(const ModelStudy& study) {
