@@ -7,7 +7,7 @@
 #include "batchwise/explain.h"  // IWYU pragma: export
 #include "batchwise/fit.h"      // IWYU pragma: export
 #include "batchwise/model.h"    // IWYU pragma: export
-#include "batchwise/predict.h"
-#include "batchwise/trainer.h"  // IWYU pragma: export
+#include "batchwise/predict.h"  // IWYU pragma: export
 #include "batchwise/process.h"  // IWYU pragma: export
 #include "batchwise/study.h"    // IWYU pragma: export
+#include "batchwise/trainer.h"  // IWYU pragma: export

@@ -4,7 +4,10 @@
 #include "api/state.h"
 #include "base/check.h"
 #include "base/thread_pool.h"
+#include "batchwise/process.h"
+#include "fit/choose_micro_batch.h"
 #include "fit/fit.h"
+#include "measure/machine.h"
 #include "ops/builder.h"
 
 namespace batchwise {
@@ -43,13 +46,28 @@ TrainingOptions training_options(const TrainerOptions& options) {
 
 }  // namespace
 
+namespace {
+
+// The options with the micro-batch chosen, where it was left to us.
+TrainingOptions with_micro_batch(TrainingOptions options,
+                                 const std::shared_ptr<const TrainableModel>& model) {
+  if (options.micro_batch > 0) return options;
+  const MachineSpeed machine =
+      estimate_machine(options.threads, instruction_set() == "avx512", describe_machine().l2_bytes);
+  options.micro_batch = choose_training_micro_batch(model, options, machine,
+                                                    [](const TrainingSession&) { return true; });
+  return options;
+}
+
+}  // namespace
+
 struct Trainer::State {
   State(const Model& model, const TrainerOptions& trainer_options)
       : source(model.state()->source),
         options(training_options(trainer_options)),
-        session(std::make_shared<TrainableModel>(
-                    make_trainable(source, options.selection, options.ghost_batch)),
-                options),
+        trainable(std::make_shared<TrainableModel>(
+            make_trainable(source, options.selection, options.ghost_batch))),
+        session(trainable, with_micro_batch(options, trainable)),
         rate(trainer_options.learning_rate > 0 ? trainer_options.learning_rate
                                                : default_learning_rate(options.optimizer.kind)),
         seed(trainer_options.seed) {}
@@ -60,6 +78,7 @@ struct Trainer::State {
 
   Graph source;
   TrainingOptions options;
+  std::shared_ptr<const TrainableModel> trainable;
   TrainingSession session;
   double rate;
   std::uint64_t seed;

@@ -56,6 +56,37 @@ ValueId find_output(const Graph& graph, const std::string& name) {
   fail_input("--output", "the model has no output {}", name);
 }
 
+// Adds labels, loss and metric; returns what the graph is to put out.
+std::vector<ValueId> add_objective(Graph& graph, const Objective& objective) {
+  const ValueId output = find_output(graph, objective.output_name);
+  ValueId labels = kNoValue, loss = kNoValue;
+  GraphBuilder build(graph);
+  if (objective.custom_loss) {
+    const Shape per_sample{graph.shape(output)[0]};
+    labels = objective.integer_labels
+                 ? graph.add_input("labels", {DType::kInt64, per_sample}, {0, 1})
+                 : graph.add_input("labels", graph.type(output), {0, 1});
+    loss = objective.custom_loss(build, output, labels);
+    if (graph.shape(loss) != per_sample) {
+      fail_input("loss", "a loss is one number a sample, {}, not {}", per_sample.to_string(),
+                 graph.shape(loss).to_string());
+    }
+  } else {
+    const LossNodes nodes = add_loss(graph, objective.loss, output);
+    labels = nodes.labels;
+    loss = nodes.loss;
+  }
+  std::vector<ValueId> outputs{loss, output};
+  if (objective.custom_metric) {
+    outputs.push_back(objective.custom_metric(build, output, labels));
+    if (graph.shape(outputs.back()) != graph.shape(loss)) {
+      fail_input("metric", "a metric is one number a sample, {}, not {}",
+                 graph.shape(loss).to_string(), graph.shape(outputs.back()).to_string());
+    }
+  }
+  return outputs;
+}
+
 ValueId state_of(Graph& graph, const std::string& name, const Shape& shape) {
   return graph.add_state(name, {DType::kFloat32, shape});
 }
@@ -78,37 +109,34 @@ TrainableModel make_trainable(const Graph& model, const TrainingSelection& selec
   return trainable;
 }
 
-StepGraph make_step_graph(const TrainableModel& model, std::int64_t micro_batch, Loss loss,
-                          const std::string& output_name) {
+StepGraph make_step_graph(const TrainableModel& model, std::int64_t micro_batch,
+                          const Objective& objective) {
   StepGraph step;
   step.graph = bind_batch(model.graph, micro_batch, engine_evaluator());
   Graph& graph = step.graph;
-  const ValueId output = find_output(graph, output_name);
-  const LossNodes nodes = add_loss(graph, loss, output);
+  const std::vector<ValueId> outputs = add_objective(graph, objective);
   const ValueId scale = graph.add_input("loss_scale", {DType::kFloat32, Shape()});
   GraphBuilder build(graph);
-  const ValueId seed = build.op("Expand", {scale, build.int64s(graph.shape(nodes.loss).dims())});
+  const ValueId seed = build.op("Expand", {scale, build.int64s(graph.shape(outputs[0]).dims())});
   std::vector<ValueId> wrt;
   std::vector<std::string> names;
   for (const Parameter& parameter : model.parameters) {
     wrt.push_back(graph.find(parameter.name));
     names.push_back(parameter.name);
   }
-  const std::vector<GradientSeed> seeds{{nodes.loss, seed}};
+  const std::vector<GradientSeed> seeds{{outputs[0], seed}};
   const auto contributions = add_gradients(graph, seeds, wrt);
   step.accumulators = attach_accumulators(graph, contributions, names, &step.single_sample);
-  graph.outputs = {nodes.loss, output};
+  graph.outputs = outputs;
   remove_dead(graph, node_has_effect);
   for (Accumulator& accumulator : step.accumulators) accumulator.state = kNoValue;  // ids moved
   return step;
 }
 
-Graph make_evaluation_graph(const TrainableModel& model, std::int64_t micro_batch, Loss loss,
-                            const std::string& output_name) {
+Graph make_evaluation_graph(const TrainableModel& model, std::int64_t micro_batch,
+                            const Objective& objective) {
   Graph graph = bind_batch(model.evaluation, micro_batch, engine_evaluator());
-  const ValueId output = find_output(graph, output_name);
-  const LossNodes nodes = add_loss(graph, loss, output);
-  graph.outputs = {nodes.loss, output};
+  graph.outputs = add_objective(graph, objective);
   remove_dead(graph, node_has_effect);
   return graph;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,18 @@ struct Parameter {
   bool decays = true;  // weight decay applies: not to biases and normalizations
 };
 
+// One number a sample, [N], from the model's output and the labels, as part of the graph.
+using SampleValue = std::function<ValueId(GraphBuilder&, ValueId output, ValueId labels)>;
+
+// What is minimized and what is counted beside it.
+struct Objective {
+  Loss loss = Loss::kCrossEntropy;
+  SampleValue custom_loss;     // in place of `loss`
+  SampleValue custom_metric;   // a third output of the step graph
+  bool integer_labels = true;  // of a custom loss: int64 [N], else like the output
+  std::string output_name;     // "": the first
+};
+
 struct TrainingSelection {
   std::vector<std::string> train;   // globs; empty: all
   std::vector<std::string> freeze;  // globs
@@ -49,18 +62,18 @@ TrainableModel make_trainable(const Graph& model, const TrainingSelection& selec
                               std::int64_t ghost_batch);
 
 // The pass of one micro-batch: inputs are the model's, then "labels", then "loss_scale" (scalar);
-// outputs are the loss of each sample [N] and the model's first output.
+// outputs are the loss of each sample [N], the model's output, and a custom metric [N] if any.
 struct StepGraph {
   Graph graph;
   std::vector<Accumulator> accumulators;  // parameter: index into TrainableModel::parameters
   bool single_sample = false;             // only a micro-batch of 1 keeps the bits
 };
-StepGraph make_step_graph(const TrainableModel& model, std::int64_t micro_batch, Loss loss,
-                          const std::string& output_name);
+StepGraph make_step_graph(const TrainableModel& model, std::int64_t micro_batch,
+                          const Objective& objective);
 
 // The same outputs and inputs ("loss_scale" aside) without gradients, as in predict: validation.
-Graph make_evaluation_graph(const TrainableModel& model, std::int64_t micro_batch, Loss loss,
-                            const std::string& output_name);
+Graph make_evaluation_graph(const TrainableModel& model, std::int64_t micro_batch,
+                            const Objective& objective);
 
 // One update of all weights from the accumulators: inputs are "learning_rate" (scalar); states the
 // parameters, accumulators and "optimizer.*". Output: the gradient's norm where it is clipped.

@@ -23,6 +23,11 @@ std::int64_t levels_of(std::int64_t lanes) {
 
 }  // namespace
 
+Objective objective_of(const TrainingOptions& options) {
+  return {options.loss, options.custom_loss, options.custom_metric, options.integer_labels,
+          options.output_name};
+}
+
 TrainingSession::TrainingSession(std::shared_ptr<const TrainableModel> model,
                                  const TrainingOptions& options, bool plan_only)
     : model_(std::move(model)), options_(options), plan_only_(plan_only) {
@@ -34,10 +39,10 @@ TrainingSession::TrainingSession(std::shared_ptr<const TrainableModel> model,
 void TrainingSession::build() {
   const std::int64_t wanted = options_.micro_batch > 0 ? options_.micro_batch : options_.batch_size;
   micro_batch_ = cut_training_batch(options_.batch_size, granule_, wanted).micro_batch;
-  step_graph_ = make_step_graph(*model_, micro_batch_, options_.loss, options_.output_name);
+  step_graph_ = make_step_graph(*model_, micro_batch_, objective_of(options_));
   if (step_graph_.single_sample) {
     micro_batch_ = 1;
-    step_graph_ = make_step_graph(*model_, 1, options_.loss, options_.output_name);
+    step_graph_ = make_step_graph(*model_, 1, objective_of(options_));
   }
   const ProgramOptions program_options{options_.threads, options_.backends, plan_only_};
   update_ = std::make_shared<CompiledProgram>(
@@ -56,6 +61,7 @@ void TrainingSession::build() {
   }
   losses_ = MappedBuffer(micro_batch_ * 4);
   predictions_ = MappedBuffer(micro_batch_ * output_floats_ * 4);
+  metrics_ = MappedBuffer(micro_batch_ * 4);
   load_initial_values();
   update_workspace_ = std::make_unique<Workspace>(update_, arena_, pool_, state_pointers(*update_));
   repack();
@@ -78,9 +84,8 @@ void TrainingSession::prepare_sizes() {
 
 std::shared_ptr<const CompiledProgram> TrainingSession::compile(std::int64_t samples,
                                                                 bool training) {
-  Graph graph = training
-                    ? make_step_graph(*model_, samples, options_.loss, options_.output_name).graph
-                    : make_evaluation_graph(*model_, samples, options_.loss, options_.output_name);
+  Graph graph = training ? make_step_graph(*model_, samples, objective_of(options_)).graph
+                         : make_evaluation_graph(*model_, samples, objective_of(options_));
   run_training_passes(graph, options_.threads, options_.backends);
   output_floats_ = graph.shape(graph.outputs[1]).elements() / samples;
   return std::make_shared<CompiledProgram>(
@@ -245,17 +250,21 @@ void TrainingSession::run_samples(Programs& programs, const TrainingSamples& sam
   inputs[samples.features.size()] = samples.labels;
   const float loss_scale = 1.0f / static_cast<float>(nominal_samples_);
   inputs[samples.features.size() + 1] = &loss_scale;  // of training programs only
-  const std::array<void*, 2> outputs{losses_.data(), predictions_.data()};
-  run.run(std::span(inputs.data(), num_inputs), outputs, state);
+  const std::array<void*, 3> outputs{losses_.data(), predictions_.data(), metrics_.data()};
+  run.run(std::span(inputs.data(), num_inputs),
+          std::span(outputs.data(), run.program().graph().outputs.size()), state);
   count_metrics(samples, result);
 }
 
 void TrainingSession::count_metrics(const TrainingSamples& samples, StepResult& result) const {
   const auto* losses = reinterpret_cast<const float*>(losses_.data());
   const auto* outputs = reinterpret_cast<const float*>(predictions_.data());
+  const auto* metrics = reinterpret_cast<const float*>(metrics_.data());
   for (std::int64_t s = 0; s < samples.count; ++s) {
     result.loss_sum += static_cast<double>(losses[s]);
     const float* row = outputs + s * output_floats_;
+    if (options_.custom_metric) result.metric_sum += static_cast<double>(metrics[s]);
+    if (options_.custom_loss) continue;
     if (options_.loss == Loss::kCrossEntropy) {
       const std::int64_t label = static_cast<const std::int64_t*>(samples.labels)[s];
       result.correct += std::max_element(row, row + output_floats_) - row == label;
@@ -318,7 +327,7 @@ void TrainingSession::measure_memory() {
     for (const auto& [size, prepared] : *all) add(*prepared.program);
   }
   add(*update_);
-  memory_.io_bytes = micro_batch_ * 4 * (1 + output_floats_);
+  memory_.io_bytes = micro_batch_ * 4 * (2 + output_floats_);
 }
 
 double TrainingSession::estimate_us_per_sample(const MachineSpeed& machine) const {

@@ -17,6 +17,8 @@ namespace batchwise {
 struct TrainingOptions {
   // What changes results.
   Loss loss = Loss::kCrossEntropy;
+  SampleValue custom_loss, custom_metric;  // as in Objective
+  bool integer_labels = true;
   OptimizerOptions optimizer;
   TrainingSelection selection;
   std::string output_name;  // "": the first
@@ -32,6 +34,9 @@ struct TrainingOptions {
   bool evaluates = false;            // evaluate() will be called
 };
 
+// What of the options is part of the graph.
+Objective objective_of(const TrainingOptions& options);
+
 // Bytes that training takes, part by part.
 struct TrainingMemory {
   std::int64_t weights_bytes = 0, packed_weights_bytes = 0, gradient_bytes = 0, optimizer_bytes = 0;
@@ -46,6 +51,7 @@ struct StepResult {
   double loss_sum = 0;              // of the samples' losses, added in their order
   std::int64_t correct = 0;         // of classifications
   double absolute_error_sum = 0;    // of the samples' mean absolute errors, else
+  double metric_sum = 0;            // of a custom metric
   double gradient_norm = 0;         // before clipping; 0 without clipping
   std::vector<double> lane_norms2;  // with measure_gradients: |gradient|^2 of each lane, as a mean
   std::vector<std::int64_t> lane_samples;
@@ -145,7 +151,7 @@ class TrainingSession {
   StateStore weights_, optimizer_, gradients_, packed_;
   std::vector<MappedBuffer> lane_sums_;  // level l holds the sum of 2^l lanes
   std::vector<StateUse> packed_uses_;
-  MappedBuffer losses_, predictions_;
+  MappedBuffer losses_, predictions_, metrics_;
   std::int64_t output_floats_ = 0;  // of one sample's output
   TrainingMemory memory_;
 };
