@@ -11,10 +11,8 @@ namespace batchwise {
 struct MemoryRoom {
   std::int64_t limit_bytes = 0;  // for the whole process
   std::int64_t base_bytes = 0;   // taken before the plan
-  // Left for what no plan counts: the loader's thread, the graph as data, the C library.
-  static constexpr std::int64_t kMarginBytes = 2 << 20;
 
-  std::int64_t for_plan() const { return limit_bytes - base_bytes - kMarginBytes; }
+  std::int64_t for_plan() const { return limit_bytes - base_bytes; }
   bool fits(std::int64_t planned_bytes) const { return planned_bytes <= for_plan(); }
 };
 

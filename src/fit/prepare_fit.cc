@@ -116,8 +116,7 @@ void settle_micro_batch(FitUse& use, const DataSource& train) {
       ErrorCode::kNo,
       fmt::format(
           "[fit] batch {} in one piece needs {}, the limit is {}; {} is the largest that fits",
-          training.batch_size,
-          format_size(use.parts.total() + use.room.base_bytes + MemoryRoom::kMarginBytes),
+          training.batch_size, format_size(use.parts.total() + use.room.base_bytes),
           format_size(use.room.limit_bytes), largest),
       largest > 0 ? fmt::format("--ghost-batch {} lets the batch be cut", largest)
                   : std::string("raise --memory-limit"));

@@ -147,6 +147,19 @@ TEST(RandomGraphs, HoldTheProperties) {
   }
 }
 
+// After a kernel that leaves its output channels-last, an operand of fewer axes lies as it did.
+TEST(RandomGraphs, OperandsOfFewerAxesAreBroadcast) {
+  for (const Shape& operand : {Shape{4, 5, 6}, Shape{5, 6}, Shape{4, 1, 1}, Shape{4, 1, 6},
+                               Shape{1, 4, 5, 6}, Shape{6}, Shape{1, 5, 6}}) {
+    GraphDraft draft(11);
+    const ValueId x = draft.input({4, 6, 7});
+    const ValueId pooled =
+        draft.add("MaxPool", {x}, {{"kernel_shape", std::vector<std::int64_t>{2, 2}}});
+    draft.graph.outputs = {draft.add("Add", {pooled, draft.weight(operand)})};
+    EXPECT_EQ(check_graph(draft.graph), "") << operand.to_string();
+  }
+}
+
 // A dense layer that cuts its sums in as many parts as there are samples, as a library might that
 // wants work for all threads.
 class SplitByBatch : public Kernel {
