@@ -17,7 +17,8 @@ void add_flags(CLI::App& app, FitSettings& s) {
   app.add_option("--log", s.log_path, "a JSON object an epoch")->type_name("FILE.jsonl");
 }
 
-std::string epoch_line(const FitEpoch& e, const std::string& metric) {
+std::string epoch_line(const FitEpoch& e) {
+  const std::string& metric = e.metric_name;
   std::string line =
       fmt::format("epoch {}: loss {:.4f}, {} {:.4f}", e.epoch, e.loss, metric, e.metric);
   if (e.val_loss) {
@@ -26,7 +27,7 @@ std::string epoch_line(const FitEpoch& e, const std::string& metric) {
   return line + fmt::format(", {:.0f} samples/s", e.samples_per_s);
 }
 
-FitEvents make_events(Progress& progress, const std::string& metric) {
+FitEvents make_events(Progress& progress) {
   FitEvents events;
   events.on_step = [&progress](const FitStatus& s) {
     progress.show(
@@ -35,8 +36,8 @@ FitEvents make_events(Progress& progress, const std::string& metric) {
                     s.epochs > 0 ? fmt::format("/{}", s.epochs) : "", s.loss, s.samples_per_s));
     return !interrupted();
   };
-  events.on_epoch = [&progress, metric](const FitEpoch& e) {
-    progress.line(epoch_line(e, metric));
+  events.on_epoch = [&progress](const FitEpoch& e) {
+    progress.line(epoch_line(e));
   };
   events.on_note = [&progress](const std::string& note) { progress.line(note); };
   return events;
@@ -93,7 +94,7 @@ int run_fit(const Command& self, std::vector<std::string> words) {
   const Model model = Model::load(model_path);
   const Dataset data = arguments.open_data("train");
   Progress progress(arguments.quiet());
-  const FitReport report = fit(model, data, output, settings, make_events(progress, "metric"));
+  const FitReport report = fit(model, data, output, settings, make_events(progress));
   progress.clear();
   if (arguments.wants_json()) {
     arguments.write_json(to_json(report));

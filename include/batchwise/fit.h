@@ -48,6 +48,7 @@ struct FitEpoch {
   double samples_per_s = 0, learning_rate = 0;
   std::int64_t batch_size = 0;
   std::optional<double> noise_scale;
+  std::string metric_name;
 };
 
 struct FitStatus {

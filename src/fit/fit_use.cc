@@ -14,10 +14,10 @@
 namespace batchwise {
 namespace {
 
-FitEpoch to_epoch(const EpochRecord& record) {
+FitEpoch to_epoch(const EpochRecord& record, const std::string& metric) {
   return {record.epoch,         record.steps,      record.samples,    record.loss,
           record.metric,        record.val_loss,   record.val_metric, record.samples_per_s,
-          record.learning_rate, record.batch_size, record.noise_scale};
+          record.learning_rate, record.batch_size, record.noise_scale, metric};
 }
 
 // A line of the log: what the epoch showed.
@@ -78,7 +78,7 @@ FitReport run_fit_use(FitUse use, const DataSource& train, const std::string& ou
   };
   callbacks.on_epoch = [&](const EpochRecord& record) {
     if (log) log->write(log_line(record, use.metric_name));
-    report.epochs.push_back(to_epoch(record));
+    report.epochs.push_back(to_epoch(record, use.metric_name));
     if (events.on_epoch) events.on_epoch(report.epochs.back());
   };
   const Stopwatch watch;
