@@ -33,8 +33,11 @@ std::int64_t output_bytes(const Graph& graph) {
 }
 
 Predictor::Predictor(std::shared_ptr<const EngineModel> model, std::int64_t micro_batch,
-                     int threads)
-    : model_(std::move(model)), micro_batch_(micro_batch), threads_(threads) {
+                     int threads, std::shared_ptr<ThreadPool> pool)
+    : model_(std::move(model)),
+      micro_batch_(micro_batch),
+      threads_(threads),
+      pool_(pool ? std::move(pool) : std::make_shared<ThreadPool>(threads)) {
   require_independent_samples(*model_, micro_batch_);
   const auto program = model_->program(micro_batch_, threads_);
   const Graph& graph = program->graph();
@@ -43,7 +46,7 @@ Predictor::Predictor(std::shared_ptr<const EngineModel> model, std::int64_t micr
   inputs_.resize(input_bytes_.size());
   outputs_.resize(output_bytes_.size());
   arena_ = std::make_shared<MappedBuffer>(program->memory().arena_bytes);
-  pool_ = std::make_shared<ThreadPool>(threads_);
+  BW_CHECK(pool_->threads() == threads_);
   workspace(micro_batch_);
 }
 

@@ -16,8 +16,10 @@ namespace batchwise {
 // predictors of one model share its weights and programs.
 class Predictor {
  public:
-  // Throws Error where the model mixes samples and `micro_batch` is above 1.
-  Predictor(std::shared_ptr<const EngineModel> model, std::int64_t micro_batch, int threads);
+  // Throws Error where the model mixes samples and `micro_batch` is above 1. Predictors that never
+  // run at once may share a `pool` of so many threads; without one it makes its own.
+  Predictor(std::shared_ptr<const EngineModel> model, std::int64_t micro_batch, int threads,
+            std::shared_ptr<ThreadPool> pool = nullptr);
 
   // features[i]: the samples of model input i; outputs[o]: room for those of output o.
   void run(std::span<const void* const> features, std::int64_t count,

@@ -19,8 +19,10 @@ constexpr double kLeastCalls = 12;
 class PredictCandidate {
  public:
   PredictCandidate(const StudiedModel& model, const LoadedSamples& samples, PredictRow row,
-                   int threads)
-      : row_(row), inputs_(samples.pointers()), predictor_(model.engine, row.micro_batch, threads) {
+                   const std::shared_ptr<ThreadPool>& pool)
+      : row_(row),
+        inputs_(samples.pointers()),
+        predictor_(model.engine, row.micro_batch, pool->threads(), pool) {
     for (std::size_t o = 0; o < model.engine->source().outputs.size(); ++o) {
       memory_.emplace_back(predictor_.output_bytes(o) * row.batch_size);
       outputs_.push_back(memory_.back().data());
@@ -79,7 +81,7 @@ std::int64_t largest_in_time(const StudyContext& context, const StudiedModel& mo
                                             {0, context.data().validation().num_samples()}, 1);
   PredictRow row;
   row.batch_size = row.micro_batch = 1;
-  PredictCandidate one(model, sample, row, context.threads());
+  PredictCandidate one(model, sample, row, std::make_shared<ThreadPool>(context.threads()));
   one.run();
   const Stopwatch watch;
   one.run();
@@ -123,11 +125,12 @@ std::vector<PredictRow> measure_rows(const StudyContext& context, const StudiedM
   for (const PredictRow& row : rows) most = std::max(most, row.batch_size);
   const DataSource& data = context.data().validation();
   const LoadedSamples samples = load_samples(model.graph, data, {0, data.num_samples()}, most);
+  // One pool for all: workers of many pools would keep each other from the cores.
+  const auto pool = std::make_shared<ThreadPool>(context.threads());
   std::vector<std::unique_ptr<PredictCandidate>> predictors;
   std::vector<Candidate> candidates;
   for (const PredictRow& row : rows) {
-    predictors.push_back(
-        std::make_unique<PredictCandidate>(model, samples, row, context.threads()));
+    predictors.push_back(std::make_unique<PredictCandidate>(model, samples, row, pool));
     candidates.push_back({fmt::format("batch {}", row.batch_size),
                           [predictor = predictors.back().get()] { predictor->run(); }});
   }

@@ -33,11 +33,18 @@ std::string predict_neighbour(const PredictRow& chosen, const PredictRow& other)
                      other.us.median / chosen.us.median);
 }
 
+// One seed says nothing about chance: what is within one part in a hundred counts as good.
+bool is_near(double metric, double best) {
+  return std::abs(metric - best) <= 0.01 * std::max(std::abs(metric), std::abs(best));
+}
+
 std::string fit_neighbour(const FitRow& chosen, const FitRow& other) {
   return fmt::format("{:.2f}x the time ({}), final metric {:.4f}{}",
                      other.seconds.median / chosen.seconds.median,
                      format_duration(other.seconds.median), other.final_metric.median,
-                     other.good_enough ? "" : ", worse than the best beyond chance");
+                     other.good_enough           ? ""
+                     : other.final_metric.covers ? ", worse than the best beyond chance"
+                                                 : ", worse than the best");
 }
 
 FitRow summarize_runs_of_one_size(std::int64_t batch_size, const std::vector<const FitRun*>& runs) {
@@ -92,7 +99,11 @@ std::vector<FitRow> summarize_fit_runs(const std::vector<FitRun>& runs, bool hig
   }
   if (best == nullptr) return rows;
   const Interval best_metric = best->final_metric;
-  for (FitRow& row : rows) row.good_enough = row.final_metric.overlaps(best_metric);
+  for (FitRow& row : rows) {
+    row.good_enough = row.final_metric.covers && best_metric.covers
+                          ? row.final_metric.overlaps(best_metric)
+                          : is_near(row.final_metric.median, best_metric.median);
+  }
   return rows;
 }
 
@@ -141,10 +152,9 @@ Recommendation recommend_fit(const FitChapter& chapter) {
   const FitRow& row = chapter.rows[*chosen];
   answer.batch_size = row.batch_size;
   answer.why = fmt::format(
-      "The least time, {} a run, among the {} of {} sizes whose final {} chance cannot tell from "
-      "the "
-      "best: {:.4f}",
+      "The least time, {} a run, among the {} of {} sizes whose final {} {} the best: {:.4f}",
       format_duration(row.seconds.median), candidates, chapter.rows.size(), chapter.metric,
+      row.final_metric.covers ? "chance cannot tell from" : "is within 1 % of",
       row.final_metric.median);
   if (row.final_metric.covers) {
     answer.why += fmt::format(" ({:.4f}–{:.4f}, {} seeds)", row.final_metric.low,

@@ -255,10 +255,10 @@ ReportChapter fit_chapter(const ModelStudy& study) {
                                   [](const FitRow& row) { return row.good_enough; });
   const FitRow& fastest = *std::min_element(fit.rows.begin(), fit.rows.end(), quicker);
   chapter.finding = fmt::format(
-      "Batch {} trains fastest, {} a run; {} of {} sizes end with a final {} that chance cannot "
-      "tell from the best.",
+      "Batch {} trains fastest, {} a run; {} of {} sizes end with a final {} that {} the best.",
       format_count(fastest.batch_size), format_duration(fastest.seconds.median), good,
-      fit.rows.size(), fit.metric);
+      fit.rows.size(), fit.metric,
+      fit.rows.front().final_metric.covers ? "chance cannot tell from" : "is within 1 % of");
   chapter.note = fit.setting.empty() ? "" : fit.setting + ". ";
   chapter.note += "Every size sees the same samples; thin lines are seeds, bars 95 % intervals.";
   if (!fit.note.empty()) chapter.note += " " + fit.note + ".";

@@ -6,6 +6,7 @@
 
 #include "base/atomic_file.h"
 #include "base/check.h"
+#include "data/data_statistics.h"
 #include "measure/machine.h"
 #include "study/chapters.h"
 #include "study/recommend.h"
@@ -89,7 +90,7 @@ std::string fit_command(const StudyOptions& options, const ModelInfo& model,
 void answer_predict(const StudyOptions& options, ModelStudy* study) {
   study->for_predict.use = StudyUse::kPredict;
   if (!study->predict) {
-    study->for_predict.absent_reason = "Predict was not asked for.";
+    study->for_predict.absent_reason = "Predict was not asked for";
     return;
   }
   study->for_predict = recommend_predict(*study->predict);
@@ -104,7 +105,7 @@ void answer_fit(const StudyOptions& options, const StudyData& data, std::int64_t
   study->for_fit.use = StudyUse::kFit;
   if (!study->fit) {
     study->for_fit.absent_reason =
-        data.train->label() ? "Fit was not asked for." : "The data has no labels to fit to.";
+        data.train->label() ? "Fit was not asked for" : "The data has no labels to fit to";
     return;
   }
   study->for_fit = recommend_fit(*study->fit);
@@ -139,7 +140,7 @@ ModelStudy study_model(const StudyContext& context, const StudiedModel& model,
   answer_predict(options, &study);
   answer_fit(options, context.data(), epochs, &study);
   study.for_serve.use = StudyUse::kServe;
-  study.for_serve.absent_reason = "This version does not serve yet: there is no chapter.";
+  study.for_serve.absent_reason = "This version does not serve yet: there is no chapter";
   return study;
 }
 
@@ -149,6 +150,9 @@ DataInfo describe_data(const StudyOptions& options, const StudyData& data) {
   info.train_samples = data.train_range.count();
   info.validation_samples = data.validation_range.count();
   info.classes = static_cast<std::int64_t>(data.train->class_names().size());
+  if (info.classes == 0 && data.train->label() && data.train->label()->dtype == DType::kInt64) {
+    info.classes = label_range(*data.train, {0, data.train->num_samples()}).max + 1;
+  }
   info.attribution = attribution_of(data);
   return info;
 }
