@@ -51,9 +51,9 @@ void add_sums(StepResult& total, const StepResult& step) {
 // Follows a run: points of its curve, with the time of training alone.
 class CurveRecorder {
  public:
-  CurveRecorder(const StudyContext& context, const FitUse& use, TrainingSession& session,
-                std::int64_t total_samples, FinishedRun& finished)
-      : context_(context), use_(use), session_(session), finished_(finished) {
+  CurveRecorder(const FitUse& use, TrainingSession& session, std::int64_t total_samples,
+                FinishedRun& finished)
+      : use_(use), session_(session), finished_(finished) {
     const std::int64_t epoch = use.options.train_range.count();
     const bool by_epochs = use.options.steps == 0 && total_samples >= 4 * epoch;
     between_ = by_epochs ? epoch : std::max<std::int64_t>(1, total_samples / kPoints);
@@ -109,7 +109,6 @@ class CurveRecorder {
     watch_.restart();
   }
 
-  const StudyContext& context_;
   const FitUse& use_;
   TrainingSession& session_;
   FinishedRun& finished_;
@@ -181,7 +180,7 @@ FinishedRun run_one_fit(const StudyContext& context, const StudiedModel& model,
   finished.peak_bytes = use.parts.total();
   TrainingSession session(use.model, use.options.training);
   finished.micro_batch = session.micro_batch();
-  CurveRecorder recorder(context, use, session, amount.samples, finished);
+  CurveRecorder recorder(use, session, amount.samples, finished);
   FitCallbacks callbacks;
   callbacks.on_step = [&](std::int64_t, const StepResult& step) {
     recorder.take(step);
