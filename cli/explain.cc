@@ -83,6 +83,8 @@ int run_explain(const Command& self, std::vector<std::string> words) {
   app.add_option("--ghost-batch", options.ghost_batch, "of fit: normalization over N samples");
   app.add_option("--train", options.train, "of fit: train only what matches");
   app.add_option("--freeze", options.freeze, "of fit: leave what matches as it is");
+  app.add_option("--normalize", options.normalize, "of fit, with --data");
+  app.add_option("--validation-split", options.validation_split, "of fit, with --data");
   arguments.add_data(false);
   arguments.add_resources();
   arguments.add_seed();

@@ -25,6 +25,8 @@ struct ExplainOptions {
   double momentum = 0.9, clip_norm = 0;
   std::int64_t ghost_batch = 0;
   std::vector<std::string> train, freeze;
+  std::string normalize;        // with data
+  double validation_split = 0;  // with data that has no test split
   Resources resources;
 };
 

@@ -36,7 +36,8 @@ Explanation Model::explain(const ExplainOptions& options, const Dataset* data) c
   const DataSource& source = data != nullptr ? *data->state().source : shaped;
   if (options.use == Use::kFit) {
     if (options.time) fail_input("--time", "is of --for predict");
-    return explain_fit(state_->source, source, options);
+    const auto test = data != nullptr ? find_test_split(*data) : nullptr;
+    return explain_fit(state_->source, data != nullptr ? &source : nullptr, test.get(), options);
   }
   const auto engine = state_->engine();
   Explanation explanation = explain_predict(*engine, source, options);

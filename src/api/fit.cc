@@ -8,9 +8,7 @@
 #include "fit/fit_use.h"
 
 namespace batchwise {
-namespace {
 
-// The test split of data that was opened by its training split.
 std::shared_ptr<const DataSource> find_test_split(const Dataset& data) {
   const DataSpec& spec = data.state().spec;
   if (spec.split != "train") return nullptr;
@@ -21,8 +19,6 @@ std::shared_ptr<const DataSource> find_test_split(const Dataset& data) {
   test.limit = -1;
   return open_data(test);
 }
-
-}  // namespace
 
 FitReport fit(const Model& model, const Dataset& data, const std::string& output,
               const FitSettings& settings, const FitEvents& events) {

@@ -35,4 +35,7 @@ struct Dataset::State {
 std::shared_ptr<const Model::State> make_model_state(Graph graph, std::string path,
                                                      std::string fixed_batch);
 
+// The test split of data that was opened by its training split; null where there is none.
+std::shared_ptr<const DataSource> find_test_split(const Dataset& data);
+
 }  // namespace batchwise

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <list>
+#include <optional>
 
 #include "batching/explain_steps.h"
+#include "binding/model_shaped_source.h"
 #include "fit/fit_use.h"
 #include "fit/training_planner.h"
 
@@ -11,17 +14,54 @@ namespace {
 // A search for what fits stops here.
 constexpr std::int64_t kLargestBatch = 1 << 16;
 
-TrainingOptions training_options(const ExplainOptions& options) {
-  TrainingOptions training;
-  training.loss = parse_loss(options.loss);
-  training.optimizer = {.kind = parse_optimizer(options.optimizer),
-                        .momentum = options.momentum,
-                        .clip_norm = options.clip_norm};
-  training.output_name = options.output_name;
-  training.ghost_batch = options.ghost_batch;
-  training.threads = thread_count(options.resources);
-  training.measure_gradients = true;
-  return training;
+FitSettings fit_settings(const ExplainOptions& options, std::int64_t batch_size) {
+  FitSettings settings;
+  settings.batch_size = batch_size > 0 ? batch_size : settings.batch_size;
+  settings.micro_batch = options.micro_batch;
+  settings.loss = options.loss;
+  settings.optimizer = options.optimizer;
+  settings.momentum = options.momentum;
+  settings.clip_norm = options.clip_norm;
+  settings.ghost_batch = options.ghost_batch;
+  settings.train = options.train;
+  settings.freeze = options.freeze;
+  settings.normalize = options.normalize;
+  settings.validation_split = options.validation_split;
+  settings.output_name = options.output_name;
+  settings.resources = options.resources;
+  return settings;
+}
+
+// As fit would have it; where the limit refuses that, the least that it could be.
+FitUse prepare_within(const Graph& source, const DataSource& data, const DataSource* validation,
+                      FitSettings settings) {
+  const MemoryRoom room = memory_room(settings.resources);
+  try {
+    return prepare_fit(source, data, validation, settings, nullptr);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kNo) throw;
+  }
+  settings.resources.memory_limit_bytes = std::int64_t{1} << 60;
+  const bool whole = settings.micro_batch > 0;
+  if (!whole) settings.micro_batch = 1;
+  FitUse use;
+  try {
+    use = prepare_fit(source, data, validation, settings, nullptr);
+  } catch (const Error&) {
+    if (whole) throw;
+    settings.micro_batch = 0;  // a batch in one piece
+    use = prepare_fit(source, data, validation, settings, nullptr);
+  }
+  use.room = room;
+  return use;
+}
+
+// Labels as the loss wants them, where no data says how they are.
+LabelInfo label_of(const Graph& source, const ExplainOptions& options) {
+  if (parse_loss(options.loss) == Loss::kCrossEntropy) return {};
+  std::vector<std::int64_t> dims = source.shape(source.outputs.front()).dims();
+  if (!dims.empty()) dims.erase(dims.begin());
+  return {Shape(dims), DType::kFloat32};
 }
 
 BatchSizePlan plan_row(const TrainingPlanner& planner, const TrainingSession& session) {
@@ -40,35 +80,41 @@ BatchSizePlan plan_row(const TrainingPlanner& planner, const TrainingSession& se
 
 }  // namespace
 
-Explanation explain_fit(const Graph& source, const DataSource& data,
+Explanation explain_fit(const Graph& source, const DataSource* data, const DataSource* validation,
                         const ExplainOptions& options) {
   Explanation explanation;
   explanation.use = Use::kFit;
-  const auto model = std::make_shared<const TrainableModel>(
-      make_trainable(source, {options.train, options.freeze}, options.ghost_batch));
-  TrainingPlanner planner{model, data, nullptr, training_options(options),
-                          memory_room(options.resources)};
-  explanation.memory_limit_bytes = planner.room.limit_bytes;
-  explanation.available_bytes = planner.room.for_plan();
+  std::list<ModelShapedSource> shaped;
+  std::optional<TrainingPlanner> last;
+  FitUse use;
   for (std::int64_t batch : options.batch_sizes) {
-    planner.options.batch_size = batch > 0 ? batch : 32;
-    const std::int64_t micro = options.micro_batch > 0
-                                   ? std::min(options.micro_batch, planner.options.batch_size)
-                                   : std::max<std::int64_t>(planner.choose_micro_batch(), 1);
-    const TrainingSession session = planner.plan(micro);
-    explanation.batch_sizes.push_back(plan_row(planner, session));
+    const FitSettings settings = fit_settings(options, batch);
+    if (data == nullptr) {
+      shaped.emplace_back(source, settings.batch_size, label_of(source, options));
+    }
+    const DataSource& train = data != nullptr ? *data : shaped.back();
+    use = prepare_within(source, train, validation, settings);
+    last.emplace(
+        TrainingPlanner{use.model, train, use.validation.source, use.options.training, use.room});
+    const TrainingSession session = last->plan(use.options.training.micro_batch);
+    explanation.batch_sizes.push_back(plan_row(*last, session));
     explanation.steps_micro_batch = session.micro_batch();
     explanation.steps = explain_steps(session.step_program());
     for (StepExplanation& step : explain_steps(session.update_program())) {
       explanation.steps.push_back(std::move(step));
     }
   }
+  TrainingPlanner& planner = *last;
+  const auto& model = use.model;
+  explanation.memory_limit_bytes = planner.room.limit_bytes;
+  explanation.available_bytes = planner.room.for_plan();
   if (planner.one_piece()) {
     const std::int64_t largest = planner.largest_batch(kLargestBatch);
     if (largest < kLargestBatch) explanation.largest_batch_size = largest;
     explanation.largest_micro_batch = largest;
   } else {
     planner.options.batch_size = kLargestBatch;
+    planner.options.last_batch_size = 0;
     explanation.largest_micro_batch = planner.largest_micro_batch(kLargestBatch);
     if (explanation.largest_micro_batch < std::max<std::int64_t>(options.micro_batch, 1)) {
       explanation.largest_batch_size = explanation.largest_micro_batch;

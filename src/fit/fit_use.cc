@@ -2,6 +2,7 @@
 #include "fit/fit_use.h"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <set>
 
@@ -15,20 +16,26 @@ namespace batchwise {
 namespace {
 
 FitEpoch to_epoch(const EpochRecord& record, const std::string& metric) {
-  return {record.epoch,         record.steps,      record.samples,    record.loss,
-          record.metric,        record.val_loss,   record.val_metric, record.samples_per_s,
+  return {record.epoch,         record.steps,      record.samples,     record.loss,
+          record.metric,        record.val_loss,   record.val_metric,  record.samples_per_s,
           record.learning_rate, record.batch_size, record.noise_scale, metric};
+}
+
+// JSON has no infinity and no nan.
+std::string number(double value) {
+  return std::isfinite(value) ? fmt::format("{}", value) : std::string("null");
 }
 
 // A line of the log: what the epoch showed.
 std::string log_line(const EpochRecord& e, const std::string& metric) {
   std::string line =
       fmt::format("{{\"epoch\": {}, \"steps\": {}, \"samples\": {}, \"loss\": {}, \"{}\": {}",
-                  e.epoch, e.steps, e.samples, e.loss, metric, e.metric);
+                  e.epoch, e.steps, e.samples, number(e.loss), metric, number(e.metric));
   if (e.val_loss) {
-    line += fmt::format(", \"val_loss\": {}, \"val_{}\": {}", *e.val_loss, metric, *e.val_metric);
+    line += fmt::format(", \"val_loss\": {}, \"val_{}\": {}", number(*e.val_loss), metric,
+                        number(*e.val_metric));
   }
-  if (e.noise_scale) line += fmt::format(", \"noise_scale\": {}", *e.noise_scale);
+  if (e.noise_scale) line += fmt::format(", \"noise_scale\": {}", number(*e.noise_scale));
   return line + fmt::format(
                     ", \"samples_per_s\": {:.1f}, \"learning_rate\": {}, \"batch_size\": {}, "
                     "\"seconds\": {:.3f}}}\n",

@@ -25,8 +25,10 @@ FitUse prepare_fit(const Graph& source, const DataSource& train, const DataSourc
                    const FitSettings& settings,
                    const std::function<void(const std::string&)>& note);
 
-// What would happen, without a step run. `data` is what it would train on.
-Explanation explain_fit(const Graph& source, const DataSource& data, const ExplainOptions& options);
+// What would happen, without a step run. `data` is what it would train on, null where that is not
+// known; `validation` is the test split, or null.
+Explanation explain_fit(const Graph& source, const DataSource* data, const DataSource* validation,
+                        const ExplainOptions& options);
 
 // Trains and writes `output`; prepare_fit() made `use`.
 FitReport run_fit_use(FitUse use, const DataSource& train, const std::string& output,
