@@ -211,7 +211,7 @@ void bench_gradient(const Shape& s, ThreadPool& pool, double peak) {
   const Floats dw = bench::random_floats(s.k * s.n, 7);
   const Floats dw_theirs = bench::random_floats(s.k * s.n, 7);
   for (std::int64_t rows : kRows) {
-    WeightGradientJob job{rows,     s.k, s.n, buffers.a.get(), s.k, buffers.c.get(), s.n,
+    WeightGradientJob job{rows,     s.k, s.n,  buffers.a.get(), s.k, buffers.c.get(), s.n,
                           dw.get(), s.n, false};
     Vendor vendor;
     vendor.prepare_gradient(rows, s, buffers.a.get(), buffers.c.get(), dw_theirs.get());

@@ -36,9 +36,7 @@ FitEvents make_events(Progress& progress) {
                     s.epochs > 0 ? fmt::format("/{}", s.epochs) : "", s.loss, s.samples_per_s));
     return !interrupted();
   };
-  events.on_epoch = [&progress](const FitEpoch& e) {
-    progress.line(epoch_line(e));
-  };
+  events.on_epoch = [&progress](const FitEpoch& e) { progress.line(epoch_line(e)); };
   events.on_note = [&progress](const std::string& note) { progress.line(note); };
   return events;
 }

@@ -66,7 +66,7 @@ struct Node {
   std::vector<ValueId> outputs;
   Attributes attributes;
   Epilogue epilogue;
-  bool has_effect = false;      // kept although nothing uses its outputs (it changes a state)
+  bool has_effect = false;  // kept although nothing uses its outputs (it changes a state)
 };
 
 // A model as data: values and nodes in vectors, nodes in an order in which they can run. All shapes

@@ -16,14 +16,12 @@ struct SoftmaxShape {
   std::int64_t inner = 1;
 };
 
-void softmax(const SoftmaxShape &shape, const float *x, float *y,
-             ThreadPool *pool);
-void log_softmax(const SoftmaxShape &shape, const float *x, float *y,
-                 ThreadPool *pool);
+void softmax(const SoftmaxShape &shape, const float *x, float *y, ThreadPool *pool);
+void log_softmax(const SoftmaxShape &shape, const float *x, float *y, ThreadPool *pool);
 // dx from dy and the output y.
-void softmax_grad(const SoftmaxShape &shape, const float *dy, const float *y,
-                  float *dx, ThreadPool *pool);
-void log_softmax_grad(const SoftmaxShape &shape, const float *dy,
-                      const float *y, float *dx, ThreadPool *pool);
+void softmax_grad(const SoftmaxShape &shape, const float *dy, const float *y, float *dx,
+                  ThreadPool *pool);
+void log_softmax_grad(const SoftmaxShape &shape, const float *dy, const float *y, float *dx,
+                      ThreadPool *pool);
 
-} // namespace batchwise::cpu
+}  // namespace batchwise::cpu
