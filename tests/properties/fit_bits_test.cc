@@ -112,7 +112,7 @@ TEST(FitBits, ResNet20) {
   check_fit({"resnet20",
              {3, 8, 8},
              16,
-             "a03bd05546143731e5432936a0a0573a8caf85b439f6996ab759f529826c12eb"},
+             "53710af32f9846bc6ca543aac362f8b30217bfc864cc995553fe7e37c2031a73"},
             {kMicroBatches, kThreads}, 3);
 }
 
@@ -121,7 +121,7 @@ TEST(FitBits, ResNet20NormalizedOverTheBatch) {
   check_fit({"resnet20",
              {3, 8, 8},
              0,
-             "e22eb33881af6971503b70fc375876a3bc8bdee212097ad73faa03127edd48eb"},
+             "2327aa728a7ec9d3553acfa5dd96020cbad9f36084f8a34186d3c8549e0c4817"},
             {{kWhole}, kThreads}, 1);
 }
 

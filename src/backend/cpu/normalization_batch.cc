@@ -80,7 +80,6 @@ struct BatchNormTrainingKernel {
     const std::int64_t moments = item / chunks * chunk.channels + chunk.first;
     const std::int64_t width = chunk.last - chunk.first;
     const auto divisor = hn::Set(d, static_cast<float>(chunk.end - chunk.begin));
-    const auto one = hn::Set(d, 1.0f);
     HWY_ALIGN float mean[1][kChannelChunk];
     HWY_ALIGN float square[1][kChannelChunk];
     HWY_ALIGN float factor[kChannelChunk];
@@ -99,15 +98,14 @@ struct BatchNormTrainingKernel {
           term[0] = hn::Mul(distance, distance);
         },
         square);
-    for_each_vector(d, 0, width, [&](auto io, std::int64_t k) HWY_ATTR {
-      const auto variance = hn::Div(io.load(square[0] + k), divisor);
-      const auto std = hn::Sqrt(hn::Add(variance, hn::Set(d, args.epsilon)));
-      const auto inv_std = hn::Div(one, std);
-      io.store(io.load(mean[0] + k), args.mean + moments + k);
-      if (args.variance != nullptr) io.store(variance, args.variance + moments + k);
-      io.store(inv_std, args.inv_std + moments + k);
-      io.store(hn::Mul(inv_std, io.load(args.scale + chunk.first + k)), factor + k);
-    });
+    const auto rows = static_cast<double>(chunk.end - chunk.begin);
+    for (std::int64_t k = 0; k < width; ++k) {
+      const ColumnSpread spread = spread_of(square[0][k], rows, args.epsilon);
+      args.mean[moments + k] = mean[0][k];
+      if (args.variance != nullptr) args.variance[moments + k] = spread.variance;
+      args.inv_std[moments + k] = spread.inv_std;
+      factor[k] = spread.inv_std * args.scale[chunk.first + k];
+    }
     const float* bias = args.bias + chunk.first;
     for_each_element(d, chunk, [&](auto io, std::int64_t at, std::int64_t k) HWY_ATTR {
       const auto centered = hn::Sub(io.load(args.x + at), io.load(mean[0] + k));

@@ -180,11 +180,18 @@ void take_block_sums(const BlockSumsArgs& args, ThreadPool* pool) {
                  });
 }
 
+// As sum_vectors() of normalization_columns-inl.h does it.
 void add_block_sums(const BlockSumsArgs& args, std::int64_t row, float* to) {
-  std::fill(to, to + args.channels, 0.0f);
-  for (std::int64_t begin = 0; begin < args.rows; begin += kRowBlock) {
-    const float* from = args.sums + (begin + row) * args.channels;
-    for (std::int64_t c = 0; c < args.channels; ++c) to[c] += from[c];
+  for (std::int64_t c = 0; c < args.channels; ++c) {
+    float total = 0, rest = 0;
+    for (std::int64_t begin = 0; begin < args.rows; begin += kRowBlock) {
+      const float term = args.sums[(begin + row) * args.channels + c];
+      const float sum = total + term;
+      const float added = sum - total;
+      rest += (total - (sum - added)) + (term - added);
+      total = sum;
+    }
+    to[c] = total + rest;
   }
 }
 
@@ -212,9 +219,10 @@ bool batch_norm_by_blocks(const BatchNormTraining& args, ThreadPool* pool) {
   take_block_sums(sums, pool);
   add_block_sums(sums, 0, args.inv_std);
   for (std::int64_t c = 0; c < groups.channels; ++c) {
-    const float variance = args.inv_std[c] / count;
-    if (args.variance != nullptr) args.variance[c] = variance;
-    args.inv_std[c] = 1.0f / std::sqrt(variance + args.epsilon);
+    const ColumnSpread spread =
+        spread_of(args.inv_std[c], static_cast<double>(groups.rows), args.epsilon);
+    if (args.variance != nullptr) args.variance[c] = spread.variance;
+    args.inv_std[c] = spread.inv_std;
   }
   apply_to_rows({groups.rows, groups.channels, args.x, nullptr, args.mean, args.inv_std, args.scale,
                  args.bias, nullptr, nullptr, args.y, 0, 0},

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sums of columns over the rows of a group, in blocks of 256 rows.
+// Sums of columns over the rows of a group, in blocks of 256 rows, each of pieces of 16: a chain of
+// a thousand values that are alike would drift by many last bits.
 #include <hwy/highway.h>
 
 #include "backend/cpu/normalization_columns.h"
@@ -21,14 +22,45 @@ struct ColumnChunk {
   std::int64_t channels, begin, end, first, last;
 };
 
+// total + rest += term, where `rest` is what rounding took from the total.
+template <class V>
+HWY_INLINE void add_exactly(V& total, V& rest, V term) {
+  const V sum = hn::Add(total, term);
+  const V added = hn::Sub(sum, total);
+  rest = hn::Add(rest, hn::Add(hn::Sub(total, hn::Sub(sum, added)), hn::Sub(term, added)));
+  total = sum;
+}
+
+// partial[s][v] += the sum over the chunk's rows, at most kRowPiece, from zero.
+template <int kSums, int kVectors, class D, class Io, class Terms>
+HWY_INLINE void add_piece(D d, const Io& io, const ColumnChunk& chunk, std::int64_t channel,
+                          const Terms& terms, hn::Vec<D> (&partial)[kSums][kVectors]) {
+  constexpr std::int64_t kLanes = hn::MaxLanes(D());
+  hn::Vec<D> piece[kSums][kVectors];
+  for (auto& row : piece) {
+    for (auto& v : row) v = hn::Zero(d);
+  }
+  for (std::int64_t row = chunk.begin; row < chunk.end; ++row) {
+    for (int v = 0; v < kVectors; ++v) {
+      hn::Vec<D> term[kSums];
+      terms(io, row * chunk.channels + channel + v * kLanes, channel - chunk.first + v * kLanes,
+            term);
+      for (int s = 0; s < kSums; ++s) piece[s][v] = hn::Add(piece[s][v], term[s]);
+    }
+  }
+  for (int s = 0; s < kSums; ++s) {
+    for (int v = 0; v < kVectors; ++v) partial[s][v] = hn::Add(partial[s][v], piece[s][v]);
+  }
+}
+
 // sums[s][v] = the sum over the chunk's rows of terms(io, offset of the vector)[s].
 template <int kSums, int kVectors, class D, class Io, class Terms>
 HWY_INLINE void sum_vectors(D d, const Io& io, const ColumnChunk& chunk, std::int64_t channel,
                             const Terms& terms, float (*sums)[kChannelChunk]) {
   constexpr std::int64_t kLanes = hn::MaxLanes(D());
-  hn::Vec<D> total[kSums][kVectors];
-  for (auto& row : total) {
-    for (auto& v : row) v = hn::Zero(d);
+  hn::Vec<D> total[kSums][kVectors], rest[kSums][kVectors];
+  for (int s = 0; s < kSums; ++s) {
+    for (int v = 0; v < kVectors; ++v) total[s][v] = rest[s][v] = hn::Zero(d);
   }
   for (std::int64_t block = chunk.begin; block < chunk.end; block += kRowBlock) {
     const std::int64_t block_end = block + kRowBlock < chunk.end ? block + kRowBlock : chunk.end;
@@ -36,21 +68,19 @@ HWY_INLINE void sum_vectors(D d, const Io& io, const ColumnChunk& chunk, std::in
     for (auto& row : partial) {
       for (auto& v : row) v = hn::Zero(d);
     }
-    for (std::int64_t row = block; row < block_end; ++row) {
-      for (int v = 0; v < kVectors; ++v) {
-        hn::Vec<D> term[kSums];
-        terms(io, row * chunk.channels + channel + v * kLanes, channel - chunk.first + v * kLanes,
-              term);
-        for (int s = 0; s < kSums; ++s) partial[s][v] = hn::Add(partial[s][v], term[s]);
-      }
+    for (std::int64_t first = block; first < block_end; first += kRowPiece) {
+      const std::int64_t last = first + kRowPiece < block_end ? first + kRowPiece : block_end;
+      add_piece<kSums, kVectors>(d, io, {chunk.channels, first, last, chunk.first, chunk.last},
+                                 channel, terms, partial);
     }
     for (int s = 0; s < kSums; ++s) {
-      for (int v = 0; v < kVectors; ++v) total[s][v] = hn::Add(total[s][v], partial[s][v]);
+      for (int v = 0; v < kVectors; ++v) add_exactly(total[s][v], rest[s][v], partial[s][v]);
     }
   }
   for (int s = 0; s < kSums; ++s) {
     for (int v = 0; v < kVectors; ++v) {
-      hn::StoreU(total[s][v], d, sums[s] + (channel - chunk.first + v * kLanes));
+      hn::StoreU(hn::Add(total[s][v], rest[s][v]), d,
+                 sums[s] + (channel - chunk.first + v * kLanes));
     }
   }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <cmath>
 #include <cstdint>
 
 #include "backend/cpu/normalization.h"
@@ -8,6 +9,18 @@ namespace batchwise::cpu {
 
 constexpr std::int64_t kChannelChunk = 64;
 constexpr std::int64_t kRowBlock = 256;
+constexpr std::int64_t kRowPiece = 16;
+
+struct ColumnSpread {
+  float variance, inv_std;
+};
+// From a sum of squared distances. In double, rounded once: an error here is one of all of a
+// channel's values, and does not average out behind it.
+inline ColumnSpread spread_of(float square_sum, double rows, float epsilon) {
+  const double variance = static_cast<double>(square_sum) / rows;
+  return {static_cast<float>(variance),
+          static_cast<float>(1.0 / std::sqrt(variance + static_cast<double>(epsilon)))};
+}
 
 // Batch normalization of one group with few channels, on several threads: the sums of its blocks of
 // rows are taken in parallel, into the output that is not written yet, and added in order. The bits
