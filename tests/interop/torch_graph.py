@@ -5,20 +5,24 @@ import onnx
 import torch
 from torch.nn import functional
 
+# Attributes of ONNX are float32.
+DEFAULT_MOMENTUM = float(np.float32(0.9))
+DEFAULT_EPSILON = float(np.float32(1e-5))
+
 
 def attributes_of(node):
     return {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
 
 
 def batch_norm(x, scale, bias, mean, variance, attrs, statistics, names):
-    momentum = attrs.get("momentum", 0.9)
+    momentum = attrs.get("momentum", DEFAULT_MOMENTUM)
     axes = [0, *range(2, x.dim())]
     batch_mean = x.mean(axes)
     batch_variance = x.var(axes, unbiased=False)
     for name, old, new in ((names[3], mean, batch_mean), (names[4], variance, batch_variance)):
         statistics[name] = momentum * old + (1 - momentum) * new.detach()
     return functional.batch_norm(x, None, None, scale, bias, training=True,
-                                 eps=attrs.get("epsilon", 1e-5))
+                                 eps=attrs.get("epsilon", DEFAULT_EPSILON))
 
 
 def run_node(node, values, statistics):
