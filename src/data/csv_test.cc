@@ -126,8 +126,8 @@ TEST_F(CsvTest, CacheIsBoundedAndLeavesNothing) {
 }
 
 TEST_F(CsvTest, Digits) {
-  const auto root = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
-  const auto source = open_data(parse_data_spec((root / "data/digits.csv.gz").string()));
+  const auto source =
+      open_data(parse_data_spec((repository_root() / "data/digits.csv.gz").string()));
   EXPECT_EQ(source->num_samples(), 1797);
   EXPECT_EQ(source->features()[0].shape, Shape{64});
   EXPECT_THAT(read_labels<std::int64_t>(*source, {0, 1, 2, 3, 1796}), ElementsAre(0, 1, 2, 3, 8));

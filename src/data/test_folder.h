@@ -54,16 +54,24 @@ inline std::string file_content(const std::string& path) {
   return text.str();
 }
 
+// The repository's root: where ctest runs tests. A test started elsewhere finds it by its source,
+// unless the compiler was given a relative name.
+inline std::filesystem::path repository_root() {
+  const std::filesystem::path here = std::filesystem::current_path();
+  if (std::filesystem::exists(here / "src/data/fixtures")) return here;
+  return std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
+}
+
 // A file beside the tests, made by another program.
 inline std::string fixture(std::string_view name) {
-  return (std::filesystem::path(__FILE__).parent_path() / "fixtures" / name).string();
+  return (repository_root() / "src/data/fixtures" / name).string();
 }
 
 // A file of the shared data, or empty where it is missing.
 inline std::string shared_data(std::string_view name) {
   const char* folder = std::getenv("BATCHWISE_SHARED_DIR");
-  const auto root = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
-  const auto shared = folder != nullptr ? std::filesystem::path(folder) : root / ".." / "shared";
+  const auto shared =
+      folder != nullptr ? std::filesystem::path(folder) : repository_root() / ".." / "shared";
   const auto path = shared / "data" / name;
   return std::filesystem::exists(path) ? path.string() : "";
 }
