@@ -17,10 +17,15 @@ def random_weight(generator, name, shape):
     return values + 1 if name.endswith(("_s_0", "_riv_0")) or "var" in name else values
 
 
-def light_model(source, target, seed=0):
-    """Writes one of the light models with seeded weights and a free batch, as peers want it."""
+def light_model(source, target, seed=0, logits=False):
+    """Writes one of the light models with seeded weights and a free batch, as peers want it.
+
+    With `logits`, a closing Softmax, which such weights drive to 0 and 1, is left out.
+    """
     model = onnx.load(source)
     graph = model.graph
+    if logits:
+        drop_softmax(graph)
     generator = np.random.default_rng(seed)
     constants = {t.name: t for t in graph.initializer}
     variances = {n.input[4] for n in graph.node if n.op_type == "BatchNormalization"}
@@ -46,6 +51,13 @@ def light_model(source, target, seed=0):
     del graph.value_info[:]
     model.ir_version = max(model.ir_version, 4)
     onnx.save(model, target)
+
+
+def drop_softmax(graph):
+    for node in [n for n in graph.node if n.op_type == "Softmax"]:
+        if node.output[0] == graph.output[0].name:
+            graph.output[0].name = node.input[0]
+            graph.node.remove(node)
 
 
 def free_reshapes(graph, constants):
