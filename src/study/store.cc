@@ -2,6 +2,7 @@
 #include "study/store.h"
 
 #include <sqlite3.h>
+#include <memory>
 
 #include <filesystem>
 #include <functional>
@@ -48,10 +49,12 @@ CREATE TABLE curve_point(
 // The connection. Owns it; every failure of SQLite becomes an Error with the file's name.
 struct StudyStore::Database {
   explicit Database(const std::string& file) : path(file) {
-    if (sqlite3_open(file.c_str(), &handle) != SQLITE_OK) fail();
+    // A connection that failed to open is there all the same, and must be closed.
+    const int code = sqlite3_open(file.c_str(), &handle);
+    owner.reset(handle);
+    if (code != SQLITE_OK) fail();
     sqlite3_busy_timeout(handle, 1000);
   }
-  ~Database() { sqlite3_close(handle); }
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
 
@@ -67,8 +70,12 @@ struct StudyStore::Database {
     if (sqlite3_exec(handle, sql, nullptr, nullptr, nullptr) != SQLITE_OK) fail();
   }
 
+  struct Close {
+    void operator()(sqlite3* connection) const { sqlite3_close(connection); }
+  };
   std::string path;
   sqlite3* handle = nullptr;
+  std::unique_ptr<sqlite3, Close> owner;
 };
 
 namespace {
