@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs clang-tidy on the sources that differ from the commit named in tools/tidy_base, which is the
-newest one known to be clean. A changed header is seen through the sources of its name.
+"""Runs clang-tidy on the sources that differ from the commit named in tools/tidy_base: what is
+older has not been held to it whole; --all shows what is left. A changed header is seen through the sources of its name.
 Usage: tools/check_tidy.py --build DIR [--jobs N] [--all]"""
 import argparse
 import concurrent.futures
