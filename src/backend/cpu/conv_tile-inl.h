@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+// The micro-kernel of forward passes and input gradients: a tile of output positions x vectors of
+// output channels, one accumulator an element.
+#if defined(BATCHWISE_BACKEND_CPU_CONV_TILE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef BATCHWISE_BACKEND_CPU_CONV_TILE_INL_H_
+#undef BATCHWISE_BACKEND_CPU_CONV_TILE_INL_H_
+#else
+#define BATCHWISE_BACKEND_CPU_CONV_TILE_INL_H_
+#endif
+
+#include <algorithm>
+#include <cstdint>
+
+#include "backend/cpu/conv_kernels.h"
+#include "backend/cpu/conv_terms-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace batchwise::cpu::HWY_NAMESPACE {
+
+// Floats from a tile's first weight to that of its vector `v`.
+template <class D>
+constexpr std::int64_t conv_vector_offset(int v, std::int64_t panel_stride) {
+  constexpr int kPerPanel = static_cast<int>(kConvPanel) / kConvLanes<D>;
+  return v / kPerPanel * panel_stride + v % kPerPanel * kConvLanes<D>;
+}
+
+// Stores the sums of a tile [rows][width], where fewer columns than the tile's may exist.
+template <Activation kActivation, class D>
+void conv_store_rows(D d, const float* sums, int rows, int width, const ConvTile& tile) {
+  constexpr int kLanes = kConvLanes<D>;
+  const Epilogue& epilogue = *tile.epilogue;
+  for (int r = 0; r < rows; ++r) {
+    const std::int64_t at = tile.y_offsets[r];
+    for (int c = 0; c < width && c < tile.columns; c += kLanes) {
+      const std::int64_t count = std::min<std::int64_t>(tile.columns - c, kLanes);
+      auto sum = hn::Load(d, sums + r * width + c);
+      if (count == kLanes) {
+        hn::StoreU(conv_finish<kActivation>(d, sum, epilogue, c, at + c), d, tile.y + at + c);
+        continue;
+      }
+      if (epilogue.bias != nullptr) sum = hn::Add(sum, load_first(d, epilogue.bias + c, count));
+      if (epilogue.residual != nullptr) {
+        sum = hn::Add(sum, load_first(d, epilogue.residual + at + c, count));
+      }
+      store_first(d, activate<kActivation>(d, sum, epilogue), tile.y + at + c, count);
+    }
+  }
+}
+
+template <class D>
+HWY_NOINLINE void conv_store_tile(D d, const float* sums, int rows, int width,
+                                  const ConvTile& tile) {
+  switch (tile.epilogue->activation) {
+    case Activation::kNone:
+      return conv_store_rows<Activation::kNone>(d, sums, rows, width, tile);
+    case Activation::kRelu:
+      return conv_store_rows<Activation::kRelu>(d, sums, rows, width, tile);
+    case Activation::kLeakyRelu:
+      return conv_store_rows<Activation::kLeakyRelu>(d, sums, rows, width, tile);
+    case Activation::kClip:
+      return conv_store_rows<Activation::kClip>(d, sums, rows, width, tile);
+  }
+}
+
+// Adds the terms of one segment: `length` terms of one tap, in order.
+template <class D, int kRows, int kVectors>
+HWY_INLINE void conv_add_segment(D d, const ConvTile& tile, const ConvSegment& segment,
+                                 hn::Vec<D> (&sums)[kRows][kVectors]) {
+  const float* a[kRows];
+  conv_each<kRows>(
+      [&](auto r) BW_CONV_INLINE { a[r] = tile.inputs[segment.tap * kRows + r] + segment.first; });
+  const float* b = tile.weights + segment.weight_offset;
+  const std::int64_t panel_stride = tile.panel_stride;
+  constexpr int kUnroll = kVectors <= 2 ? 4 : 1;
+  std::int64_t k = 0;
+  const auto step = [&](auto u) BW_CONV_INLINE {
+    conv_add_terms<D>(
+        sums, [&](auto r) BW_CONV_INLINE { return hn::Set(d, a[r][k + u]); },
+        [&](auto v) BW_CONV_INLINE {
+          return hn::Load(d, b + u * kConvPanel + conv_vector_offset<D>(v, panel_stride));
+        });
+  };
+  for (; k + kUnroll <= segment.length; k += kUnroll, b += kUnroll * kConvPanel) {
+    conv_each<kUnroll>(step);
+  }
+  for (; k < segment.length; ++k, b += kConvPanel) step(std::integral_constant<int, 0>());
+}
+
+template <Activation kActivation, class D, int kRows, int kVectors>
+HWY_INLINE void conv_activate_sums(D d, const Epilogue& epilogue,
+                                   hn::Vec<D> (&sums)[kRows][kVectors]) {
+  conv_each_sum<kRows, kVectors>([&](auto r, auto v) BW_CONV_INLINE {
+    sums[r][v] = activate<kActivation>(d, sums[r][v], epilogue);
+  });
+}
+
+// Applies the epilogue in registers and stores a tile all of whose columns exist.
+template <class D, int kRows, int kVectors>
+HWY_INLINE void conv_store_sums(D d, const ConvTile& tile, hn::Vec<D> (&sums)[kRows][kVectors]) {
+  constexpr int kLanes = kConvLanes<D>;
+  const Epilogue& epilogue = *tile.epilogue;
+  if (epilogue.bias != nullptr) {
+    conv_each<kVectors>([&](auto v) BW_CONV_INLINE {
+      const auto bias = hn::LoadU(d, epilogue.bias + v * kLanes);
+      conv_each<kRows>([&](auto r) BW_CONV_INLINE { sums[r][v] = hn::Add(sums[r][v], bias); });
+    });
+  }
+  if (epilogue.residual != nullptr) {
+    conv_each_sum<kRows, kVectors>([&](auto r, auto v) BW_CONV_INLINE {
+      const float* residual = epilogue.residual + tile.y_offsets[r] + v * kLanes;
+      sums[r][v] = hn::Add(sums[r][v], hn::LoadU(d, residual));
+    });
+  }
+  switch (epilogue.activation) {
+    case Activation::kNone:
+      break;
+    case Activation::kRelu:
+      conv_activate_sums<Activation::kRelu>(d, epilogue, sums);
+      break;
+    case Activation::kLeakyRelu:
+      conv_activate_sums<Activation::kLeakyRelu>(d, epilogue, sums);
+      break;
+    case Activation::kClip:
+      conv_activate_sums<Activation::kClip>(d, epilogue, sums);
+      break;
+  }
+  conv_each_sum<kRows, kVectors>([&](auto r, auto v) BW_CONV_INLINE {
+    hn::StoreU(sums[r][v], d, tile.y + tile.y_offsets[r] + v * kLanes);
+  });
+}
+
+// The forward micro-kernel. Sums of blocks are kept on the stack: a load, an addition and a store
+// for about every 256 multiply-adds.
+template <class D, int kRows, int kVectors>
+HWY_NOINLINE void conv_tile(const ConvTile& tile) {
+  const D d;
+  constexpr int kLanes = kConvLanes<D>;
+  constexpr int kWidth = kVectors * kLanes;
+  HWY_ALIGN float totals[kRows * kWidth];
+  for (int r = 0; r < kRows; ++r) {
+    conv_prefetch_row<kWidth>(tile.y + tile.y_offsets[r]);
+  }
+  hn::Vec<D> sums[kRows][kVectors];
+  conv_clear(d, sums);
+  bool first_block = true;
+  for (std::size_t i = 0; i < tile.num_segments; ++i) {
+    const ConvSegment& segment = tile.segments[i];
+    conv_add_segment(d, tile, segment, sums);
+    if (!segment.ends_block) continue;
+    const bool last_block = i + 1 == tile.num_segments;
+    if (first_block && last_block) break;
+    conv_each_sum<kRows, kVectors>([&](auto r, auto v) BW_CONV_INLINE {
+      float* total = totals + r * kWidth + v * kLanes;
+      if (!first_block) sums[r][v] = hn::Add(hn::Load(d, total), sums[r][v]);
+      if (!last_block) hn::Store(sums[r][v], d, total);
+    });
+    if (!last_block) conv_clear(d, sums);
+    first_block = false;
+  }
+  if (tile.columns >= kWidth) return conv_store_sums(d, tile, sums);
+  conv_each_sum<kRows, kVectors>([&](auto r, auto v) BW_CONV_INLINE {
+    hn::Store(sums[r][v], d, totals + r * kWidth + v * kLanes);
+  });
+  conv_store_tile(d, totals, kRows, kWidth, tile);
+}
+
+}  // namespace batchwise::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // BATCHWISE_BACKEND_CPU_CONV_TILE_INL_H_
