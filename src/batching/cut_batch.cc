@@ -7,16 +7,20 @@
 
 namespace batchwise {
 
-std::vector<BatchSlice> cut_evenly(std::int64_t count, std::int64_t micro_batch) {
+std::int64_t count_even_slices(std::int64_t count, std::int64_t micro_batch) {
   BW_CHECK(count >= 0 && micro_batch >= 1, "{} samples in slices of {}", count, micro_batch);
+  return (count + micro_batch - 1) / micro_batch;
+}
+
+BatchSlice even_slice(std::int64_t count, std::int64_t num_slices, std::int64_t i) {
+  const std::int64_t first = count * i / num_slices;
+  return {first, count * (i + 1) / num_slices - first, i == 0};
+}
+
+std::vector<BatchSlice> cut_evenly(std::int64_t count, std::int64_t micro_batch) {
+  const std::int64_t number = count_even_slices(count, micro_batch);
   std::vector<BatchSlice> slices;
-  const std::int64_t number = (count + micro_batch - 1) / micro_batch;
-  std::int64_t first = 0;
-  for (std::int64_t i = 0; i < number; ++i) {
-    const std::int64_t end = count * (i + 1) / number;
-    slices.push_back({first, end - first, i == 0});
-    first = end;
-  }
+  for (std::int64_t i = 0; i < number; ++i) slices.push_back(even_slice(count, number, i));
   return slices;
 }
 

@@ -15,6 +15,9 @@ struct BatchSlice {
 // Cuts `count` samples for inference into slices of at most `micro_batch`, as equal as can be, so
 // that none is left small: small slices cost more a sample.
 std::vector<BatchSlice> cut_evenly(std::int64_t count, std::int64_t micro_batch);
+// The same cut one by one, for what runs without allocating: the number of slices, and slice i.
+std::int64_t count_even_slices(std::int64_t count, std::int64_t micro_batch);
+BatchSlice even_slice(std::int64_t count, std::int64_t num_slices, std::int64_t i);
 
 // The number of independent sums of gradients that a batch is cut into: 1, 2 or 4. A function of
 // the batch alone, so that results do not depend on how it is run.

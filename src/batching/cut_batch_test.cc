@@ -33,6 +33,19 @@ TEST(CutBatch, InferenceSlicesAreNearlyEqual) {
   EXPECT_TRUE(cut_evenly(0, 8).empty());
 }
 
+TEST(CutBatch, SlicesCanBeAskedForOneByOne) {
+  for (std::int64_t count : {0, 1, 33, 1000}) {
+    for (std::int64_t micro : {1, 7, 32, 2000}) {
+      const auto slices = cut_evenly(count, micro);
+      const std::int64_t number = count_even_slices(count, micro);
+      ASSERT_EQ(number, static_cast<std::int64_t>(slices.size()));
+      for (std::int64_t i = 0; i < number; ++i) {
+        EXPECT_EQ(even_slice(count, number, i), slices[static_cast<std::size_t>(i)]);
+      }
+    }
+  }
+}
+
 TEST(CutBatch, TrainingLanesDoNotDependOnTheMicroBatch) {
   for (std::int64_t batch : {1, 8, 63, 64, 192, 300, 1000}) {
     for (std::int64_t granule : {1, 16}) {

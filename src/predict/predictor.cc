@@ -70,7 +70,9 @@ Workspace& Predictor::workspace(std::int64_t samples) {
 void Predictor::run(std::span<const void* const> features, std::int64_t count,
                     std::span<void* const> outputs) {
   BW_CHECK(features.size() == inputs_.size() && outputs.size() == outputs_.size());
-  for (const BatchSlice& slice : cut_evenly(count, micro_batch_)) {
+  const std::int64_t num_slices = count_even_slices(count, micro_batch_);
+  for (std::int64_t s = 0; s < num_slices; ++s) {
+    const BatchSlice slice = even_slice(count, num_slices, s);
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
       inputs_[i] = static_cast<const std::byte*>(features[i]) + slice.first * input_bytes_[i];
     }

@@ -21,7 +21,8 @@ class Predictor {
   Predictor(std::shared_ptr<const EngineModel> model, std::int64_t micro_batch, int threads,
             std::shared_ptr<ThreadPool> pool = nullptr);
 
-  // features[i]: the samples of model input i; outputs[o]: room for those of output o.
+  // features[i]: the samples of model input i; outputs[o]: room for those of output o. Allocates
+  // nothing once the sizes of its slices have been met.
   void run(std::span<const void* const> features, std::int64_t count,
            std::span<void* const> outputs);
 
