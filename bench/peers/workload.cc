@@ -66,8 +66,10 @@ const std::vector<float>& LoadedModel::samples(std::int64_t count) {
 
 std::int64_t LoadedModel::choose_micro_batch(std::int64_t batch) const {
   return batchwise::choose_micro_batch(
-      [&](std::int64_t micro) { return engine_->plan(micro, kThreads); }, machine_speed(),
-      std::min(kLargestMicroBatch, batch), [](const CompiledProgram&) { return true; });
+      [&](std::int64_t size) {
+        return estimate_run_us(*engine_->plan(size, kThreads), machine_speed());
+      },
+      {batch, std::min(kLargestMicroBatch, batch)}, [](std::int64_t) { return true; });
 }
 
 PredictRun::PredictRun(LoadedModel& model, std::int64_t batch)

@@ -2,7 +2,9 @@
 #include "batching/cost_model.h"
 
 #include <algorithm>
+#include <limits>
 
+#include "batching/cut_batch.h"
 #include "ops/op.h"
 
 namespace batchwise {
@@ -74,26 +76,34 @@ double estimate_run_us(const CompiledProgram& program, const MachineSpeed& machi
   return total;
 }
 
-std::int64_t choose_micro_batch(const PlanOf& plan, const MachineSpeed& machine, std::int64_t most,
-                                const std::function<bool(const CompiledProgram&)>& fits) {
-  struct Candidate {
-    std::int64_t size;
-    double us_per_sample;
-  };
-  std::vector<Candidate> candidates;
-  double best = 0;
-  for (std::int64_t size = 1;; size = std::min(size * 2, most)) {
-    const auto program = plan(size);
-    if (!fits(*program)) break;
-    const double us = estimate_run_us(*program, machine) / static_cast<double>(size);
-    candidates.push_back({size, us});
-    best = candidates.size() == 1 ? us : std::min(best, us);
-    if (size == most) break;
+std::int64_t choose_size(std::span<const MicroBatchCost> costs) {
+  double least = std::numeric_limits<double>::infinity();
+  for (const MicroBatchCost& cost : costs) least = std::min(least, cost.us_per_sample);
+  std::int64_t chosen = 0;
+  for (const MicroBatchCost& cost : costs) {
+    const bool is_near = cost.us_per_sample <= 1.02 * least;
+    if (is_near && (chosen == 0 || cost.size < chosen)) chosen = cost.size;
   }
-  for (const Candidate& candidate : candidates) {
-    if (candidate.us_per_sample <= 1.02 * best) return candidate.size;
+  return chosen;
+}
+
+std::int64_t choose_micro_batch(const std::function<double(std::int64_t)>& run_us,
+                                const InferenceSizes& sizes,
+                                const std::function<bool(std::int64_t)>& fits) {
+  std::vector<MicroBatchCost> costs;
+  for (std::int64_t wanted = 1;; wanted = std::min(wanted * 2, sizes.most)) {
+    const std::int64_t batch = sizes.batch > 0 ? sizes.batch : wanted;
+    const std::int64_t slices = count_even_slices(batch, wanted);
+    // All slices are of this size or one less.
+    const std::int64_t size = (batch + slices - 1) / slices;
+    if (!fits(size)) break;
+    const std::int64_t smaller = slices * size - batch;
+    double us = static_cast<double>(slices - smaller) * run_us(size);
+    if (smaller > 0) us += static_cast<double>(smaller) * run_us(size - 1);
+    costs.push_back({size, us / static_cast<double>(batch)});
+    if (wanted == sizes.most) break;
   }
-  return 0;
+  return choose_size(costs);
 }
 
 std::int64_t largest_that_fits(std::int64_t most, const std::function<bool(std::int64_t)>& fits) {

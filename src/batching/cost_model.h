@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <span>
 
 #include "engine/program.h"
 
@@ -28,12 +29,25 @@ MachineSpeed estimate_machine(int threads, bool wide_vectors, std::int64_t l2_by
 // memory traffic.
 double estimate_run_us(const CompiledProgram& program, const MachineSpeed& machine);
 
-// The smallest micro-batch up to `most` whose estimated time a sample is within 2 % of the best: a
-// pure function of the plans that `plan` gives and the machine. Sizes whose memory `fits` refuses
-// are passed over; 0 where not even 1 fits.
-using PlanOf = std::function<std::shared_ptr<const CompiledProgram>(std::int64_t)>;
-std::int64_t choose_micro_batch(const PlanOf& plan, const MachineSpeed& machine, std::int64_t most,
-                                const std::function<bool(const CompiledProgram&)>& fits);
+// A micro-batch that may be taken, and the time of a batch that is cut by it.
+struct MicroBatchCost {
+  std::int64_t size = 1;
+  double us_per_sample = 0;
+};
+// The smallest size whose time is within 2 % of the least; 0 of none.
+std::int64_t choose_size(std::span<const MicroBatchCost> costs);
+
+// What batches are cut for inference, and how far their slices may go.
+struct InferenceSizes {
+  std::int64_t batch = 0;  // samples in a call; 0: as many as the micro-batch
+  std::int64_t most = 1;   // of a micro-batch
+};
+// The micro-batch by which cut_evenly() cuts a batch at near the least cost, the smallest such: a
+// pure function of the time of a run of so many samples, in microseconds. A size is tried only
+// where `fits` takes it, which must hold for all sizes below; 0 where not even 1 fits.
+std::int64_t choose_micro_batch(const std::function<double(std::int64_t)>& run_us,
+                                const InferenceSizes& sizes,
+                                const std::function<bool(std::int64_t)>& fits);
 
 // The largest size in [1, most] that `fits`, which must hold for all sizes below one that fits; 0
 // where none does.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fit/choose_micro_batch.h"
 
-#include <algorithm>
 #include <vector>
 
 namespace batchwise {
@@ -18,12 +17,7 @@ std::int64_t choose_training_micro_batch(const std::shared_ptr<const TrainableMo
                                          const TrainingOptions& options,
                                          const MachineSpeed& machine,
                                          const std::function<bool(const TrainingSession&)>& fits) {
-  struct Candidate {
-    std::int64_t size;
-    double us_per_sample;
-  };
-  std::vector<Candidate> candidates;
-  double best = 0;
+  std::vector<MicroBatchCost> candidates;
   for (std::int64_t wanted = 1;; wanted *= 2) {
     const TrainingSession planned(model, with_micro_batch(options, wanted), true);
     const std::int64_t size = planned.micro_batch();
@@ -32,15 +26,10 @@ std::int64_t choose_training_micro_batch(const std::shared_ptr<const TrainableMo
       continue;
     }
     if (!fits(planned)) break;
-    const double us = planned.estimate_us_per_sample(machine);
-    best = candidates.empty() ? us : std::min(best, us);
-    candidates.push_back({size, us});
+    candidates.push_back({size, planned.estimate_us_per_sample(machine)});
     if (wanted >= options.batch_size) break;
   }
-  for (const Candidate& candidate : candidates) {
-    if (candidate.us_per_sample <= 1.02 * best) return candidate.size;
-  }
-  return 0;
+  return choose_size(candidates);
 }
 
 std::int64_t largest_training_micro_batch(const std::shared_ptr<const TrainableModel>& model,

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <iterator>
 #include <set>
 
 #include "base/check.h"
@@ -331,8 +330,14 @@ void TrainingSession::measure_memory() {
 }
 
 double TrainingSession::estimate_us_per_sample(const MachineSpeed& machine) const {
-  const auto largest = std::prev(programs_.end());
-  return estimate_run_us(*largest->second.program, machine) / static_cast<double>(largest->first);
+  std::map<std::int64_t, double> us_of;
+  double us = 0;
+  for (const BatchSlice& slice : cut_batch(options_.batch_size).slices) {
+    const auto [found, is_new] = us_of.try_emplace(slice.count);
+    if (is_new) found->second = estimate_run_us(*programs_.at(slice.count).program, machine);
+    us += found->second;
+  }
+  return us / static_cast<double>(options_.batch_size);
 }
 
 std::span<const float> TrainingSession::state(const std::string& name) const {

@@ -89,7 +89,7 @@ class TrainingSession {
   // would compute them. Requires: options.evaluates.
   void evaluate(const TrainingSamples& samples, StepResult& result);
 
-  // The estimated time of training on one sample, in a slice of micro_batch() samples.
+  // The estimated time of training on one sample of a whole batch, cut as it will be.
   double estimate_us_per_sample(const MachineSpeed& machine) const;
 
   std::int64_t micro_batch() const { return micro_batch_; }

@@ -100,14 +100,11 @@ PredictPlan PredictPlanner::plan(std::int64_t micro_batch) const {
 std::int64_t PredictPlanner::choose_micro_batch() const {
   const std::int64_t most =
       model_.mixes_samples().empty() ? std::min(kLargestAutoMicroBatch, most_) : 1;
-  std::int64_t size = 0;
+  const MachineSpeed machine =
+      estimate_machine(threads_, instruction_set() == "avx512", describe_machine().l2_bytes);
   return batchwise::choose_micro_batch(
-      [&](std::int64_t micro) {
-        size = micro;
-        return model_.plan(micro, threads_);
-      },
-      estimate_machine(threads_, instruction_set() == "avx512", describe_machine().l2_bytes), most,
-      [&](const CompiledProgram&) { return fits(size); });
+      [&](std::int64_t size) { return estimate_run_us(*model_.plan(size, threads_), machine); },
+      {batch_, most}, [this](std::int64_t size) { return fits(size); });
 }
 
 std::int64_t PredictPlanner::largest_micro_batch(std::int64_t most) const {
