@@ -137,6 +137,54 @@ TEST(FoldBatchNorm, LeavesALayerThatOthersUse) {
   EXPECT_FALSE(apply(fold_batch_norm, net.graph));
 }
 
+// A normalization that no layer takes in, as in a block that begins with one.
+TEST(FoldScale, TakesAFactorAndAShiftAChannel) {
+  Net net({2, 3, 4, 5});
+  const ValueId scaled = net.build.op("Mul", {net.constant({3, 1, 1}, 1), net.norm(net.x)});
+  net.graph.outputs = {net.build.op("Add", {scaled, net.constant({1, 3, 1, 1}, 2)})};
+  apply(fold_constants, net.graph);
+  const Floats before = interpret(net.graph);
+  EXPECT_TRUE(apply(fold_scale, net.graph));
+  EXPECT_THAT(ops_of(net.graph), ElementsAre("BatchNormalization"));
+  expect_near(interpret(net.graph), before, 1e-5);
+  EXPECT_FALSE(apply(fold_scale, net.graph));
+}
+
+TEST(FoldScale, TakesOneValueAFeature) {
+  Net net({2, 3});
+  net.graph.outputs = {net.build.op("Mul", {net.norm(net.x), net.constant({3}, 1)})};
+  apply(fold_constants, net.graph);
+  const Floats before = interpret(net.graph);
+  EXPECT_TRUE(apply(fold_scale, net.graph));
+  EXPECT_THAT(ops_of(net.graph), ElementsAre("BatchNormalization"));
+  expect_near(interpret(net.graph), before, 1e-5);
+}
+
+TEST(FoldScale, LeavesWhatIsNotOneValueAChannel) {
+  for (const Shape& operand :
+       {Shape{4}, Shape{4, 1}, Shape{}, Shape{1, 1, 4, 1}, Shape{1, 1, 1, 4}, Shape{1, 4, 1, 4}}) {
+    Net net({1, 4, 4, 4});  // as many channels as rows and columns
+    net.graph.outputs = {net.build.op("Mul", {net.norm(net.x), net.constant(operand, 1)})};
+    apply(fold_constants, net.graph);
+    EXPECT_FALSE(apply(fold_scale, net.graph)) << operand.to_string();
+  }
+}
+
+TEST(FoldScale, LeavesAFactorThatIsComputed) {
+  Net net({2, 3});
+  net.graph.outputs = {net.build.op("Mul", {net.norm(net.x), net.x})};
+  apply(fold_constants, net.graph);
+  EXPECT_FALSE(apply(fold_scale, net.graph));
+}
+
+TEST(FoldScale, LeavesANormalizationThatOthersUse) {
+  Net net({2, 3, 4, 4});
+  const ValueId norm = net.norm(net.x);
+  net.graph.outputs = {net.build.op("Mul", {norm, net.constant({3, 1, 1}, 1)}), norm};
+  apply(fold_constants, net.graph);
+  EXPECT_FALSE(apply(fold_scale, net.graph));
+}
+
 TEST(FuseBias, TakesOneValueAChannel) {
   Net net({1, 2, 4, 4});
   net.graph.outputs = {net.build.op("Add", {net.constant({3, 1, 1}, 1), net.conv(net.x, 3)})};
