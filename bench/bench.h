@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <random>
+#include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -61,17 +66,20 @@ double seconds_in_turn(F&& call, int calls, bool pause) {
   return seconds_a_call(call, calls);
 }
 
+// Turns of each of the two, and what a turn takes at least.
+inline constexpr int kTurns = 9;
+inline constexpr double kTurnSeconds = 1e-3;
+
 template <typename Ours, typename Theirs>
-Pair measure_by_turns(Ours&& ours, Theirs&& theirs, int threads, double turn_s = 1e-3,
-                      int turns = 9) {
+Pair measure_by_turns(Ours&& ours, Theirs&& theirs, int threads) {
   const bool pause = threads > 1;
   const auto calls_for = [&](double one) {
-    return static_cast<int>(std::clamp(turn_s / std::max(one, 1e-8), 1.0, 1e5));
+    return static_cast<int>(std::clamp(kTurnSeconds / std::max(one, 1e-8), 1.0, 1e5));
   };
   const int our_calls = calls_for(seconds_in_turn(ours, 2, pause));
   const int their_calls = calls_for(seconds_in_turn(theirs, 2, pause));
   std::vector<double> our_times, their_times, ratios;
-  for (int i = 0; i < turns; ++i) {
+  for (int i = 0; i < kTurns; ++i) {
     our_times.push_back(seconds_in_turn(ours, our_calls, pause));
     their_times.push_back(seconds_in_turn(theirs, their_calls, pause));
     ratios.push_back(their_times.back() / our_times.back());
@@ -79,6 +87,26 @@ Pair measure_by_turns(Ours&& ours, Theirs&& theirs, int threads, double turn_s =
   std::sort(ratios.begin(), ratios.end());
   const double spread = (ratios[ratios.size() * 3 / 4] - ratios[ratios.size() / 4]) / 2;
   return {median(our_times), median(their_times), ratios[ratios.size() / 2], spread};
+}
+
+// Prints what a benchmark's figures are.
+inline void print_method(const char* subject) {
+  fmt::print(
+      "{} beside oneDNN: medians of {} turns of {:.0f} ms each, by turns; ratio is of speeds, "
+      "+- half the width of its middle half; peak is of multiply-adds without memory\n",
+      subject, kTurns, kTurnSeconds * 1e3);
+}
+
+// Prints one line of a table; `what` and `cell` come first, `operations` are in units of 1e9.
+inline void print_cell(const char* what, std::string_view isa, int threads, const std::string& cell,
+                       double operations, const Pair& pair, double peak) {
+  const double rate = operations / pair.ours_s;
+  fmt::print(
+      "{:8} {:6} {:2} thr {:30}  ours {:7.1f}  oneDNN {:7.1f} GFLOP/s  ratio {:5.2f} +- "
+      "{:4.2f}  {:4.0f} % of peak {:9.2f} us\n",
+      what, isa, threads, cell, rate, operations / pair.theirs_s, pair.ratio, pair.ratio_spread,
+      100 * rate / peak, pair.ours_s * 1e6);
+  std::fflush(stdout);
 }
 
 // Root mean square of the error, relative to that of the exact values.

@@ -2,57 +2,17 @@
 // Convolutions and their gradients against oneDNN (its own layouts, weights reordered before) and
 // against the machine's peak, for each instruction set:
 //   bench_conv [forward|input|weight] [avx2|avx512] [threads N] [batch N] [layer NAME]
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "../bench/conv.cc"
-#include <hwy/foreach_target.h>
-// Behind foreach_target.h, which sets the target.
-#include "backend/cpu/fma-inl.h"
-
-HWY_BEFORE_NAMESPACE();
-namespace batchwise::cpu::HWY_NAMESPACE {
-
-// Floating point operations of `steps` steps of independent chains.
-double conv_peak_chains(std::int64_t steps) {
-  const hn::ScalableTag<float> d;
-  constexpr int kChains = 12;
-  hn::Vec<hn::ScalableTag<float>> sums[kChains];
-  const auto x = hn::Set(d, 0.5f);
-#pragma GCC unroll 16
-  for (int i = 0; i < kChains; ++i) sums[i] = hn::Zero(d);
-  for (std::int64_t step = 0; step < steps; ++step) {
-#pragma GCC unroll 16
-    for (int i = 0; i < kChains; ++i) multiply_add(sums[i], x, x);
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < kChains; ++i) keep_in_register(sums[i]);
-  return 2.0 * kChains * static_cast<double>(hn::Lanes(d)) * static_cast<double>(steps);
-}
-
-}  // namespace batchwise::cpu::HWY_NAMESPACE
-HWY_AFTER_NAMESPACE();
-
-#if HWY_ONCE
 #include <fmt/format.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <string>
 #include <vector>
 
 #include "../bench/bench.h"
+#include "../bench/instruction_sets.h"
 #include "backend/cpu/conv.h"
 #include "backend/cpu/conv_gradient.h"
-#include "backend/cpu/isa.h"
-
-#if BATCHWISE_HAS_ONEDNN
-#include <omp.h>
-
-#include <oneapi/dnnl/dnnl.hpp>
-#include <unordered_map>
-#endif
 
 namespace batchwise::cpu {
-HWY_EXPORT(conv_peak_chains);
 namespace {
 using bench::Floats;
 
@@ -91,30 +51,9 @@ ConvShape shape_of(const Layer& layer, std::int64_t batch) {
   return s;
 }
 
-double measured_peak(ThreadPool& pool) {
-  double best = 0;
-  for (int i = 0; i < 7; ++i) {
-    std::vector<double> operations(static_cast<std::size_t>(pool.threads()));
-    const double begin = bench::now_s();
-    pool.run([&](int part) {
-      operations[static_cast<std::size_t>(part)] = HWY_DYNAMIC_DISPATCH(conv_peak_chains)(500000);
-    });
-    const double seconds = bench::now_s() - begin;
-    best = std::max(best, operations[0] * pool.threads() / seconds * 1e-9);
-  }
-  return best;
-}
-
 #if BATCHWISE_HAS_ONEDNN
 namespace dn = dnnl;
 using Tag = dn::memory::format_tag;
-
-void cap_vendor(Isa isa) {
-  dn::set_max_cpu_isa(isa == Isa::kAvx512 ? dn::cpu_isa::all
-                      : isa == Isa::kAvx2 ? dn::cpu_isa::avx2
-                                          : dn::cpu_isa::sse41);
-}
-void vendor_threads(int threads) { omp_set_num_threads(threads); }
 
 // A oneDNN primitive in the layouts that it likes best; what is in its memory does not matter.
 class Vendor {
@@ -186,8 +125,6 @@ struct Vendor {
   Vendor(const ConvShape&, Direction) {}
   void run() {}
 };
-void cap_vendor(Isa) {}
-void vendor_threads(int) {}
 #endif
 
 Floats buffer(std::size_t bytes_or_floats) {
@@ -257,32 +194,17 @@ void bench_layer(const Layer& layer, std::int64_t batch, const Choice& choice, T
     Vendor vendor(s, direction);
     const auto pair = bench::measure_by_turns([&] { ours.run(direction); }, [&] { vendor.run(); },
                                               pool.threads());
-    const double rate = operations / pair.ours_s;
-    fmt::print(
-        "{:8} {:6} {:2} thr {:17} batch {:3}  ours {:7.1f}  oneDNN {:7.1f} GFLOP/s  ratio {:5.2f} "
-        "+- {:4.2f}  {:4.0f} % of peak {:9.1f} us\n",
-        kDirections[i], isa_name(current_isa()), pool.threads(), layer.name, batch, rate,
-        operations / pair.theirs_s, pair.ratio, pair.ratio_spread, 100 * rate / peak,
-        pair.ours_s * 1e6);
-    std::fflush(stdout);
+    bench::print_cell(kDirections[i], isa_name(current_isa()), pool.threads(),
+                      fmt::format("{:17} batch {:3}", layer.name, batch), operations, pair, peak);
   }
 }
 
-void run_isa(const Choice& choice, Isa isa) {
-  cap_isa(isa);
-  cap_vendor(isa);
-  for (int threads : {1, 2}) {
-    if (choice.threads != 0 && choice.threads != threads) continue;
-    vendor_threads(threads);
-    ThreadPool pool(threads);
-    const double peak = measured_peak(pool);
-    fmt::print("{} with {} threads: measured peak {:.0f} GFLOP/s\n", isa_name(isa), threads, peak);
-    for (const Layer& layer : kLayers) {
-      if (!choice.layer.empty() && choice.layer != layer.name) continue;
-      for (std::int64_t batch : {1, 8, 32}) {
-        if (choice.batch != 0 && choice.batch != batch) continue;
-        bench_layer(layer, batch, choice, pool, peak);
-      }
+void run_layers(const Choice& choice, ThreadPool& pool, double peak) {
+  for (const Layer& layer : kLayers) {
+    if (!choice.layer.empty() && choice.layer != layer.name) continue;
+    for (std::int64_t batch : {1, 8, 32}) {
+      if (choice.batch != 0 && choice.batch != batch) continue;
+      bench_layer(layer, batch, choice, pool, peak);
     }
   }
 }
@@ -305,24 +227,13 @@ Choice read_choice(int argc, char** argv) {
 
 int run_bench(int argc, char** argv) {
   const Choice choice = read_choice(argc, argv);
-  for (Isa isa : {Isa::kSse4, Isa::kAvx2, Isa::kAvx512}) {
-    if (isa > detect_isa()) continue;
-    if (choice.isa.empty() ? isa == Isa::kSse4 : choice.isa != isa_name(isa)) continue;
-    // oneDNN can be capped once a process.
-    const pid_t child = fork();
-    if (child == 0) {
-      run_isa(choice, isa);
-      std::fflush(stdout);
-      _exit(0);
-    }
-    int status = 0;
-    waitpid(child, &status, 0);
-    if (status != 0) return 1;
-  }
-  return 0;
+  bench::print_method("Convolutions");
+  return bench::for_each_isa(choice.isa, [&] {
+    bench::for_each_thread_count(
+        choice.threads, [&](ThreadPool& pool, double peak) { run_layers(choice, pool, peak); });
+  });
 }
 
 }  // namespace batchwise::cpu
 
 int main(int argc, char** argv) { return batchwise::cpu::run_bench(argc, argv); }
-#endif  // HWY_ONCE

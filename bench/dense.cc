@@ -1,74 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dense layers and weight gradients against oneDNN and against the machine's peak, for each
 // instruction set:  bench_dense [forward|gradient|error] [avx2|avx512] [threads] [K N]
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "../bench/dense.cc"
-#include <hwy/foreach_target.h>
-// Behind foreach_target.h, which sets the target.
-#include "backend/cpu/fma-inl.h"
-
-HWY_BEFORE_NAMESPACE();
-namespace batchwise::cpu::HWY_NAMESPACE {
-
-// Floating point operations of `steps` steps of 16 independent chains.
-double multiply_add_chains(std::int64_t steps) {
-  const hn::ScalableTag<float> d;
-  constexpr int kChains = HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_AVX2 ? 12 : 16;
-  hn::Vec<hn::ScalableTag<float>> sums[kChains];
-  const auto x = hn::Set(d, 0.5f);
-#pragma GCC unroll 16
-  for (int i = 0; i < kChains; ++i) sums[i] = hn::Zero(d);
-  for (std::int64_t step = 0; step < steps; ++step) {
-#pragma GCC unroll 16
-    for (int i = 0; i < kChains; ++i) multiply_add(sums[i], x, x);
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < kChains; ++i) keep_in_register(sums[i]);
-  return 2.0 * kChains * static_cast<double>(hn::Lanes(d)) * static_cast<double>(steps);
-}
-
-}  // namespace batchwise::cpu::HWY_NAMESPACE
-HWY_AFTER_NAMESPACE();
-
-#if HWY_ONCE
 #include <fmt/format.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <string>
 #include <vector>
 
 #include "../bench/bench.h"
+#include "../bench/instruction_sets.h"
 #include "backend/cpu/dense.h"
-#include "backend/cpu/isa.h"
-#include "base/thread_pool.h"
-
-#if BATCHWISE_HAS_ONEDNN
-#include <omp.h>
-
-#include <oneapi/dnnl/dnnl.hpp>
-#include <unordered_map>
-#endif
 
 namespace batchwise::cpu {
-HWY_EXPORT(multiply_add_chains);
 namespace {
 using bench::Floats;
-
-double measured_peak(ThreadPool& pool) {
-  std::vector<double> rates;
-  for (int i = 0; i < 7; ++i) {
-    std::vector<double> operations(static_cast<std::size_t>(pool.threads()));
-    const double begin = bench::now_s();
-    pool.run([&](int part) {
-      operations[static_cast<std::size_t>(part)] =
-          HWY_DYNAMIC_DISPATCH(multiply_add_chains)(500000);
-    });
-    const double seconds = bench::now_s() - begin;
-    rates.push_back(operations[0] * pool.threads() / seconds * 1e-9);
-  }
-  return *std::max_element(rates.begin(), rates.end());
-}
 
 struct Shape {
   std::int64_t k, n;
@@ -136,33 +80,19 @@ class Vendor {
   std::unordered_map<int, dn::memory> arguments_;
 };
 
-void cap_vendor(Isa isa, int threads) {
-  dn::set_max_cpu_isa(isa == Isa::kAvx512 ? dn::cpu_isa::all
-                      : isa == Isa::kAvx2 ? dn::cpu_isa::avx2
-                                          : dn::cpu_isa::sse41);
-  omp_set_num_threads(threads);
-}
-void vendor_threads(int threads) { omp_set_num_threads(threads); }
 #else
 struct Vendor {
   void prepare_forward(std::int64_t, const Shape&, float*, float*, float*, float*) {}
   void prepare_gradient(std::int64_t, const Shape&, float*, float*, float*) {}
   void run() {}
 };
-void cap_vendor(Isa, int) {}
-void vendor_threads(int) {}
 #endif
 
 void print_cell(const char* what, const Shape& s, std::int64_t rows, int threads,
                 const bench::Pair& pair, double peak) {
-  const double operations = 2.0 * static_cast<double>(rows * s.k * s.n) * 1e-9;
-  const double ours = operations / pair.ours_s;
-  fmt::print(
-      "{:8} {:6} {:2} thr {:5} x {:<5} rows {:4}  ours {:7.1f}  oneDNN {:7.1f} GFLOP/s  "
-      "ratio {:5.2f} +- {:4.2f}  {:4.0f} % of peak {:6.2f} us\n",
-      what, isa_name(current_isa()), threads, s.k, s.n, rows, ours, operations / pair.theirs_s,
-      pair.ratio, pair.ratio_spread, 100 * ours / peak, pair.ours_s * 1e6);
-  std::fflush(stdout);
+  bench::print_cell(what, isa_name(current_isa()), threads,
+                    fmt::format("{:5} x {:<5} rows {:4}", s.k, s.n, rows),
+                    2e-9 * static_cast<double>(rows * s.k * s.n), pair, peak);
 }
 
 struct Buffers {
@@ -263,20 +193,12 @@ struct Choice {
   std::vector<Shape> shapes{std::begin(kShapes), std::end(kShapes)};
 };
 
-void run_isa(const Choice& choice, Isa isa) {
-  cap_isa(isa);
-  cap_vendor(isa, 1);
-  for (int threads : {1, 2}) {
-    if (choice.threads != 0 && choice.threads != threads) continue;
-    vendor_threads(threads);
-    ThreadPool pool(threads);
-    const double peak = measured_peak(pool);
-    fmt::print("{} with {} threads: measured peak {:.0f} GFLOP/s\n", isa_name(isa), threads, peak);
-    for (const Shape& s : choice.shapes) {
-      if (choice.what.empty() || choice.what == "forward") bench_forward(s, pool, peak);
-      if (choice.what.empty() || choice.what == "gradient") bench_gradient(s, pool, peak);
-      if ((choice.what.empty() && threads == 1) || choice.what == "error") bench_error(s, pool);
-    }
+void run_shapes(const Choice& choice, ThreadPool& pool, double peak) {
+  for (const Shape& s : choice.shapes) {
+    if (choice.what.empty() || choice.what == "forward") bench_forward(s, pool, peak);
+    if (choice.what.empty() || choice.what == "gradient") bench_gradient(s, pool, peak);
+    if ((choice.what.empty() && pool.threads() == 1) || choice.what == "error")
+      bench_error(s, pool);
   }
 }
 
@@ -303,24 +225,13 @@ int run_bench(int argc, char** argv) {
   for (std::size_t i = 0; i + 1 < numbers.size(); i += 2) {
     choice.shapes.push_back({numbers[i], numbers[i + 1]});
   }
-  for (Isa isa : {Isa::kSse4, Isa::kAvx2, Isa::kAvx512}) {
-    if (isa > detect_isa()) continue;
-    if (choice.isa.empty() ? isa == Isa::kSse4 : choice.isa != isa_name(isa)) continue;
-    // oneDNN can be capped once a process.
-    const pid_t child = fork();
-    if (child == 0) {
-      run_isa(choice, isa);
-      std::fflush(stdout);
-      _exit(0);
-    }
-    int status = 0;
-    waitpid(child, &status, 0);
-    if (status != 0) return 1;
-  }
-  return 0;
+  bench::print_method("Dense layers");
+  return bench::for_each_isa(choice.isa, [&] {
+    bench::for_each_thread_count(
+        choice.threads, [&](ThreadPool& pool, double peak) { run_shapes(choice, pool, peak); });
+  });
 }
 
 }  // namespace batchwise::cpu
 
 int main(int argc, char** argv) { return batchwise::cpu::run_bench(argc, argv); }
-#endif  // HWY_ONCE
