@@ -34,11 +34,14 @@ std::int64_t lane_count(std::int64_t batch_size) {
 TrainingCut cut_training_batch(std::int64_t batch_size, std::int64_t granule,
                                std::int64_t micro_batch) {
   BW_CHECK(batch_size >= 1 && granule >= 0 && micro_batch >= 1);
-  if (granule == 0) return {1, batch_size, {{0, batch_size, true}}};
+  if (granule == 0) return {1, batch_size, batch_size, {{0, batch_size, true}}};
   const std::int64_t groups = std::max<std::int64_t>(1, batch_size / granule);
+  // The samples that join the last granule: a slice that ends with them is as large as was asked
+  // for with one granule less.
+  const std::int64_t joined = batch_size < granule ? 0 : batch_size % granule;
   const std::int64_t groups_at_once =
-      std::max<std::int64_t>(1, (micro_batch + granule - 1) / granule);
-  TrainingCut cut{std::min(lane_count(batch_size), groups), 0, {}};
+      std::max<std::int64_t>(1, (micro_batch - joined + granule - 1) / granule);
+  TrainingCut cut{std::min(lane_count(batch_size), groups), 0, groups_at_once * granule, {}};
   for (std::int64_t lane = 0; lane < cut.lanes; ++lane) {
     const std::int64_t begin = groups * lane / cut.lanes, end = groups * (lane + 1) / cut.lanes;
     for (std::int64_t group = begin; group < end; group += groups_at_once) {

@@ -27,10 +27,14 @@ std::int64_t lane_count(std::int64_t batch_size);
 // (1, or the ghost batch); a short last one joins the one before it.
 struct TrainingCut {
   std::int64_t lanes = 1;
-  std::int64_t micro_batch = 1;  // after rounding up to whole granules
+  std::int64_t micro_batch = 1;  // the largest slice: whole granules and what joined the last one
+  // The granules of a slice, in samples. Batches of other sizes are cut alike when they are cut by
+  // this; the same batch is when it is cut by this or by micro_batch.
+  std::int64_t whole_granules = 1;
   std::vector<BatchSlice> slices;
 };
-// Requires: all at least 1. `granule` 0: the batch stays in one piece.
+// Requires: all at least 1. `granule` 0: the batch stays in one piece. `micro_batch` is rounded up
+// to a size that a slice can have.
 TrainingCut cut_training_batch(std::int64_t batch_size, std::int64_t granule,
                                std::int64_t micro_batch);
 

@@ -70,6 +70,30 @@ TEST(CutBatch, TrainingLanesDoNotDependOnTheMicroBatch) {
   }
 }
 
+// What a cut reports as its micro-batch, and its whole granules, give the same cut again; the
+// latter for a batch of another size too, as the last one of an epoch is.
+TEST(CutBatch, TrainingCutsAreTheSameByTheirOwnMicroBatch) {
+  for (std::int64_t batch = 1; batch <= 200; ++batch) {
+    for (std::int64_t granule : {1, 2, 3, 7, 16, 64}) {
+      for (std::int64_t micro : {1, 2, 3, 5, 15, 16, 17, 20, 33, 100, 4096}) {
+        const TrainingCut cut = cut_training_batch(batch, granule, micro);
+        EXPECT_GE(cut.micro_batch, std::min(micro, cut.slices.front().count));
+        EXPECT_EQ(cut.whole_granules % granule, 0);
+        for (std::int64_t again : {cut.micro_batch, cut.whole_granules}) {
+          EXPECT_EQ(cut_training_batch(batch, granule, again).slices, cut.slices)
+              << batch << " in granules of " << granule << " by " << micro << " and " << again;
+        }
+        for (std::int64_t other : {1, 5, 63, 64, 99}) {
+          for (const BatchSlice& slice :
+               cut_training_batch(other, granule, cut.whole_granules).slices) {
+            EXPECT_LT(slice.count, cut.whole_granules + granule);
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST(CutBatch, AShortLastGroupJoinsTheOneBeforeIt) {
   const TrainingCut cut = cut_training_batch(10, 4, 4);
   ASSERT_EQ(cut.slices.size(), 2u);

@@ -37,11 +37,11 @@ TrainingSession::TrainingSession(std::shared_ptr<const TrainableModel> model,
 
 void TrainingSession::build() {
   const std::int64_t wanted = options_.micro_batch > 0 ? options_.micro_batch : options_.batch_size;
-  micro_batch_ = cut_training_batch(options_.batch_size, granule_, wanted).micro_batch;
+  set_cut(wanted);
   step_graph_ = make_step_graph(*model_, micro_batch_, objective_of(options_));
   if (step_graph_.single_sample) {
-    micro_batch_ = 1;
-    step_graph_ = make_step_graph(*model_, 1, objective_of(options_));
+    set_cut(1);
+    step_graph_ = make_step_graph(*model_, micro_batch_, objective_of(options_));
   }
   const ProgramOptions program_options{options_.threads, options_.backends, plan_only_};
   update_ = std::make_shared<CompiledProgram>(
@@ -53,17 +53,29 @@ void TrainingSession::build() {
   pool_ = std::make_shared<ThreadPool>(options_.threads);
   arena_ = std::make_shared<MappedBuffer>(memory_.arena_bytes);
   for (StateStore* store : {&weights_, &optimizer_, &gradients_, &packed_}) store->map();
-  const std::int64_t most_lanes =
-      cut_training_batch(options_.batch_size, granule_, micro_batch_).lanes;
-  for (std::int64_t level = 0; level < levels_of(most_lanes); ++level) {
-    lane_sums_.emplace_back(gradients_.total_bytes());
-  }
-  losses_ = MappedBuffer(micro_batch_ * 4);
-  predictions_ = MappedBuffer(micro_batch_ * output_floats_ * 4);
-  metrics_ = MappedBuffer(micro_batch_ * 4);
+  make_room(cut_batch(options_.batch_size));
   load_initial_values();
   update_workspace_ = std::make_unique<Workspace>(update_, arena_, pool_, state_pointers(*update_));
   repack();
+}
+
+void TrainingSession::set_cut(std::int64_t wanted_micro_batch) {
+  const TrainingCut cut = cut_training_batch(options_.batch_size, granule_, wanted_micro_batch);
+  micro_batch_ = cut.micro_batch;
+  whole_granules_ = cut.whole_granules;
+}
+
+// Memory for the lanes and slices of a batch; it grows only where a batch has a size that was not
+// announced.
+void TrainingSession::make_room(const TrainingCut& cut) {
+  while (static_cast<std::int64_t>(lane_sums_.size()) < levels_of(cut.lanes)) {
+    lane_sums_.emplace_back(gradients_.total_bytes());
+  }
+  largest_slice_ = std::max(largest_slice_, cut.micro_batch);
+  if (losses_.bytes() >= largest_slice_ * 4) return;
+  losses_ = MappedBuffer(largest_slice_ * 4);
+  predictions_ = MappedBuffer(largest_slice_ * output_floats_ * 4);
+  metrics_ = MappedBuffer(largest_slice_ * 4);
 }
 
 // Programs for every size of piece that full and last batches are cut into.
@@ -71,10 +83,9 @@ void TrainingSession::prepare_sizes() {
   std::set<std::int64_t> sizes;
   for (std::int64_t batch : {options_.batch_size, options_.last_batch_size}) {
     if (batch == 0) continue;
-    for (const BatchSlice& piece : cut_training_batch(batch, granule_, micro_batch_).slices) {
-      sizes.insert(piece.count);
-    }
+    for (const BatchSlice& piece : cut_batch(batch).slices) sizes.insert(piece.count);
   }
+  largest_slice_ = *sizes.rbegin();
   for (std::int64_t size : sizes) programs_[size].program = compile(size, true);
   if (options_.evaluates) {
     evaluation_programs_[micro_batch_].program = compile(micro_batch_, false);
@@ -165,12 +176,13 @@ Workspace& TrainingSession::workspace(Programs& programs, std::int64_t samples) 
 }
 
 TrainingCut TrainingSession::cut_batch(std::int64_t samples) const {
-  return cut_training_batch(samples, granule_, micro_batch_);
+  return cut_training_batch(samples, granule_, whole_granules_);
 }
 
 void TrainingSession::begin_batch(std::int64_t samples, std::int64_t nominal_samples) {
   BW_CHECK(!plan_only_ && samples >= 1 && nominal_samples >= 1);
   cut_ = cut_batch(samples);
+  make_room(cut_);
   next_slice_ = 0;
   lane_ = 0;
   lane_samples_ = 0;
@@ -243,14 +255,13 @@ void TrainingSession::run_samples(Programs& programs, const TrainingSamples& sam
                                   const RunState& state, StepResult& result) {
   Workspace& run = workspace(programs, samples.count);
   const std::size_t num_inputs = run.program().graph().inputs.size();
-  std::array<const void*, 16> inputs{};
-  BW_CHECK(num_inputs > samples.features.size() && num_inputs <= inputs.size());
-  std::copy(samples.features.begin(), samples.features.end(), inputs.begin());
-  inputs[samples.features.size()] = samples.labels;
+  BW_CHECK(num_inputs > samples.features.size());
+  inputs_.assign(samples.features.begin(), samples.features.end());
+  inputs_.push_back(samples.labels);
   const float loss_scale = 1.0f / static_cast<float>(nominal_samples_);
-  inputs[samples.features.size() + 1] = &loss_scale;  // of training programs only
+  inputs_.push_back(&loss_scale);  // of training programs only
   const std::array<void*, 3> outputs{losses_.data(), predictions_.data(), metrics_.data()};
-  run.run(std::span(inputs.data(), num_inputs),
+  run.run(std::span(inputs_.data(), num_inputs),
           std::span(outputs.data(), run.program().graph().outputs.size()), state);
   count_metrics(samples, result);
 }
@@ -311,7 +322,7 @@ void TrainingSession::measure_memory() {
   memory_.weights_bytes = weights_.total_bytes();
   memory_.optimizer_bytes = optimizer_.total_bytes();
   memory_.packed_weights_bytes = packed_.total_bytes();
-  const std::int64_t lanes = cut_training_batch(options_.batch_size, granule_, micro_batch_).lanes;
+  const std::int64_t lanes = cut_batch(options_.batch_size).lanes;
   memory_.gradient_bytes = gradients_.total_bytes() * (1 + levels_of(lanes));
   const auto add = [&](const CompiledProgram& program) {
     if (program.memory().arena_bytes > memory_.arena_bytes) {
@@ -326,7 +337,7 @@ void TrainingSession::measure_memory() {
     for (const auto& [size, prepared] : *all) add(*prepared.program);
   }
   add(*update_);
-  memory_.io_bytes = micro_batch_ * 4 * (2 + output_floats_);
+  memory_.io_bytes = largest_slice_ * 4 * (2 + output_floats_);
 }
 
 double TrainingSession::estimate_us_per_sample(const MachineSpeed& machine) const {

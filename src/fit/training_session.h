@@ -117,7 +117,9 @@ class TrainingSession {
   };
   using Programs = std::map<std::int64_t, Prepared>;  // by samples
   void build();
+  void set_cut(std::int64_t wanted_micro_batch);
   void prepare_sizes();
+  void make_room(const TrainingCut& cut);
   void announce_states();
   void load_initial_values();
   void repack();
@@ -133,7 +135,9 @@ class TrainingSession {
   std::shared_ptr<const TrainableModel> model_;
   TrainingOptions options_;
   bool plan_only_;
-  std::int64_t micro_batch_ = 1;
+  std::int64_t micro_batch_ = 1;     // the largest slice of a full batch
+  std::int64_t whole_granules_ = 1;  // of a slice: what batches of all sizes are cut by
+  std::int64_t largest_slice_ = 1;   // of all announced sizes
   std::int64_t granule_ = 1;
   std::int64_t steps_ = 0;
   StepGraph step_graph_;  // of the first size; its accumulators are those of all sizes
@@ -152,6 +156,7 @@ class TrainingSession {
   std::vector<MappedBuffer> lane_sums_;  // level l holds the sum of 2^l lanes
   std::vector<StateUse> packed_uses_;
   MappedBuffer losses_, predictions_, metrics_;
+  std::vector<const void*> inputs_;  // of a run: features, labels, scale of the loss
   std::int64_t output_floats_ = 0;  // of one sample's output
   TrainingMemory memory_;
 };
