@@ -116,12 +116,20 @@ std::string find_batch_difference(const ProgramSource& programs, const Samples& 
   return "";
 }
 
-std::vector<cpu::Isa> available_isas(bool with_sse4) {
-  std::vector<cpu::Isa> isas;
-  for (const cpu::Isa isa : {cpu::Isa::kAvx512, cpu::Isa::kAvx2, cpu::Isa::kSse4}) {
-    if (isa <= cpu::detect_isa() && (with_sse4 || isa != cpu::Isa::kSse4)) isas.push_back(isa);
+std::string VectorSetting::name() const {
+  return std::string(cpu::isa_name(isa)) + (narrow ? " with 128-bit vectors" : "");
+}
+
+std::vector<VectorSetting> available_vectors(bool with_sse4) {
+  std::vector<VectorSetting> settings;
+  for (const VectorSetting& setting :
+       {VectorSetting{cpu::Isa::kAvx512}, VectorSetting{cpu::Isa::kAvx2},
+        VectorSetting{cpu::Isa::kAvx2, true}, VectorSetting{cpu::Isa::kSse4}}) {
+    if (setting.isa <= cpu::detect_isa() && (with_sse4 || setting.is_fused())) {
+      settings.push_back(setting);
+    }
   }
-  return isas;
+  return settings;
 }
 
 }  // namespace batchwise::properties

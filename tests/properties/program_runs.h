@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "backend/cpu/isa.h"
+#include "backend/cpu/vector_width.h"
 #include "engine/model.h"
 
 // Running programs over the same samples in many ways, and comparing every bit.
@@ -40,16 +41,31 @@ std::string find_batch_difference(const ProgramSource& programs, const Samples& 
                                   const std::vector<Bytes>& expected,
                                   const std::vector<std::int64_t>& batches, int threads);
 
-// Instruction sets that this machine runs, best first.
-std::vector<cpu::Isa> available_isas(bool with_sse4);
+// The vectors that kernels use: those of an instruction set, or narrower ones with its arithmetic.
+struct VectorSetting {
+  cpu::Isa isa;
+  bool narrow = false;  // 128 bits with the fused multiply-add of AVX2
 
-// Caps the instruction set while it lives.
-class IsaCap {
+  bool is_fused() const { return isa != cpu::Isa::kSse4; }
+  std::string name() const;
+};
+
+// The settings that this machine runs, widest vectors first.
+std::vector<VectorSetting> available_vectors(bool with_sse4);
+
+// Makes kernels use a setting while it lives.
+class VectorCap {
  public:
-  explicit IsaCap(cpu::Isa isa) { cpu::cap_isa(isa); }
-  ~IsaCap() { cpu::cap_isa(cpu::Isa::kAvx512); }
-  IsaCap(const IsaCap&) = delete;
-  IsaCap& operator=(const IsaCap&) = delete;
+  explicit VectorCap(const VectorSetting& setting) {
+    cpu::cap_isa(setting.isa);
+    cpu::use_narrow_vectors(setting.narrow);
+  }
+  ~VectorCap() {
+    cpu::use_narrow_vectors(false);
+    cpu::cap_isa(cpu::Isa::kAvx512);
+  }
+  VectorCap(const VectorCap&) = delete;
+  VectorCap& operator=(const VectorCap&) = delete;
 };
 
 }  // namespace batchwise::properties

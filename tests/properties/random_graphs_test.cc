@@ -73,9 +73,9 @@ std::string check_plan_of(const CompiledProgram& program) {
                      memory.lower_bound_bytes);
 }
 
-// The properties on one instruction set. `bits` gets the outputs.
-std::string check_on_isa(const Graph& graph, const Samples& samples,
-                         const std::vector<Bytes>& reference, std::vector<Bytes>& bits) {
+// The properties with one kind of vectors. `bits` gets the outputs.
+std::string check_on_vectors(const Graph& graph, const Samples& samples,
+                             const std::vector<Bytes>& reference, std::vector<Bytes>& bits) {
   const auto model = make_model(graph);
   if (!model->mixes_samples().empty()) return "mixes samples: " + model->mixes_samples();
   const ProgramSource programs = programs_of(model);
@@ -103,13 +103,13 @@ std::string check_graph(const Graph& graph) {
   const std::vector<Bytes> reference =
       run_program(interpreter->program(kSamples, 1), samples, 0, kSamples);
   std::vector<Bytes> fused_bits, bits;
-  for (const cpu::Isa isa : available_isas(true)) {
-    const IsaCap cap(isa);
-    const std::string wrong = check_on_isa(graph, samples, reference, bits);
-    if (!wrong.empty()) return fmt::format("{} ({})", wrong, cpu::isa_name(isa));
-    if (isa == cpu::Isa::kSse4) continue;
+  for (const VectorSetting& vectors : available_vectors(true)) {
+    const VectorCap cap(vectors);
+    const std::string wrong = check_on_vectors(graph, samples, reference, bits);
+    if (!wrong.empty()) return fmt::format("{} ({})", wrong, vectors.name());
+    if (!vectors.is_fused()) continue;
     if (fused_bits.empty()) fused_bits = bits;
-    if (bits != fused_bits) return "AVX2 and AVX-512 have different bits";
+    if (bits != fused_bits) return "other bits on " + vectors.name();
   }
   const auto plain = make_model(graph, without_passes(BackendChoice::kFast));
   return compare_close(run_program(plain->program(kSamples, 1), samples, 0, kSamples), reference,

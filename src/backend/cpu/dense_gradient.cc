@@ -19,6 +19,9 @@ void weight_gradient_on_target(const WeightGradientJob& job, ThreadPool& pool, f
 }
 
 void bias_gradient_on_target(const BiasGradientJob& job, ThreadPool& pool) {
+#if HWY_TARGET == HWY_AVX2
+  if (uses_narrow_vectors()) return bias_gradient_with<hn::CappedTag<float, 4>>(job, pool);
+#endif
   bias_gradient_with<hn::ScalableTag<float>>(job, pool);
 }
 
