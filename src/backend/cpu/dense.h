@@ -40,11 +40,22 @@ struct DenseJob {
   float* c = nullptr;
   std::int64_t c_stride = 0;
   Epilogue epilogue;
+  // For dense_forward_unpacked() in place of packed_b: B as it lies, rows [k][n] without gaps, or
+  // transposed [n][k].
+  const float* b = nullptr;
+  bool transposed_b = false;
 };
 
 // Floats of scratch, aligned to 64 bytes, that dense_forward needs; may be 0.
 std::size_t dense_scratch_floats(std::int64_t m, std::int64_t n, std::int64_t k, int threads);
 void dense_forward(const DenseJob& job, ThreadPool& pool, float* scratch);
+
+// The same for few rows of A and a B that is not packed: for weights that change with every use,
+// which would have to be packed again each time.
+inline constexpr int kMaxUnpackedRows = 16;
+bool dense_takes_unpacked(std::int64_t m, std::int64_t n);
+// Requires: dense_takes_unpacked(job.m, job.n).
+void dense_forward_unpacked(const DenseJob& job, ThreadPool& pool);
 
 // dW[k][n] = (accumulate ? dW[k][n] : 0) + sum over m of X[m][k] * dY[m][n]: for each element one
 // chain of fused multiply-adds over the samples in order, which goes on from what lies in dW. So

@@ -55,18 +55,6 @@ template <class D, bool kPrefetch>
 inline constexpr auto kTileTables =
     make_tile_tables<D, kPrefetch>(std::make_integer_sequence<int, kMaxRows<D> + 1>());
 
-// `count` things in equal pieces of at most `most`: piece i begins at begin(i).
-struct EvenPieces {
-  std::int64_t count, pieces;
-  EvenPieces(std::int64_t total, std::int64_t most)
-      : count(total), pieces((total + most - 1) / most) {}
-  std::int64_t begin(std::int64_t i) const {
-    const std::int64_t each = count / pieces;
-    const std::int64_t rest = count % pieces;
-    return i * each + std::min(i, rest);
-  }
-};
-
 struct Range {
   std::int64_t row_begin, row_end, column_begin, column_end;
 };

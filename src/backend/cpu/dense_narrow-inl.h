@@ -60,32 +60,53 @@ HWY_INLINE void load_transposed(D d, const float* rows, std::int64_t stride,
   columns[3] = hn::BitCast(d, hn::InterleaveUpper(pairs, high01, high23));
 }
 
-#if HWY_TARGET <= HWY_AVX2
+// Rows that vectors run across: element (row, k) at data[row * stride + k], k < terms.
+struct NarrowRows {
+  const float* data;
+  std::int64_t stride, terms;
+};
+
+// The few vectors that they are multiplied by: element (k, n) at data[k * term_stride + n *
+// column_stride].
+struct NarrowFactor {
+  const float* data;
+  std::int64_t term_stride, column_stride;
+};
+
 template <class D, int kColumns>
-HWY_INLINE void add_narrow_terms(D d, const float* b, hn::Vec<D> a, hn::Vec<D> (&sums)[kColumns]) {
+HWY_INLINE void add_narrow_terms(D d, const NarrowFactor& b, std::int64_t k, hn::Vec<D> a,
+                                 hn::Vec<D> (&sums)[kColumns]) {
 #pragma GCC unroll 16
-  for (int n = 0; n < kColumns; ++n) multiply_add(sums[n], a, hn::Set(d, b[n]));
+  for (int n = 0; n < kColumns; ++n) {
+    multiply_add(sums[n], a, hn::Set(d, b.data[k * b.term_stride + n * b.column_stride]));
+  }
 }
 
 // One chain over `terms` values of k, for kGroups vectors of rows.
-template <class D, int kColumns, int kGroups>
-HWY_INLINE void add_narrow_chain(D d, const float* a, std::int64_t a_stride, const float* b,
-                                 std::int64_t terms, hn::Vec<D> (&sums)[kGroups][kColumns]) {
+template <bool kPrefetch, class D, int kColumns, int kGroups>
+HWY_INLINE void add_narrow_chain(D d, const NarrowRows& a, const NarrowFactor& b,
+                                 hn::Vec<D> (&sums)[kGroups][kColumns]) {
   constexpr int kVisit = 16;  // a whole cache line of each row
-  const std::int64_t group_stride = kLanes<D> * a_stride;
+  constexpr int kLinesAhead = 8;
+  const std::int64_t group_stride = kLanes<D> * a.stride;
   std::int64_t k = 0;
-  for (; k + kVisit <= terms; k += kVisit) {
+  for (; k + kVisit <= a.terms; k += kVisit) {
 #pragma GCC unroll 4
     for (int group = 0; group < kGroups; ++group) {
-      const float* rows = a + group * group_stride + k;
-      std::int64_t stride = a_stride;
+      const float* rows = a.data + group * group_stride + k;
+      std::int64_t stride = a.stride;
       alignas(64) float copy[kLanes<D> * kVisit];
-      if (kLanes < D >> 12 && a_stride % 256 == 0) {
+      if (kPrefetch) {
+        for (int i = 0; i < kLanes<D>; ++i) {
+          __builtin_prefetch(rows + i * a.stride + kLinesAhead * kVisit, 0, 2);
+        }
+      }
+      if (kLanes < D >> 12 && a.stride % 256 == 0) {
         // So many lines would fall on a few sets of the first cache and push each other out.
         const hn::CappedTag<float, kVisit> line;
         for (int i = 0; i < kLanes<D>; ++i) {
           for (int j = 0; j < kVisit; j += kLanes<decltype(line)>) {
-            hn::Store(hn::LoadU(line, rows + i * a_stride + j), line, copy + i * kVisit + j);
+            hn::Store(hn::LoadU(line, rows + i * a.stride + j), line, copy + i * kVisit + j);
           }
         }
         rows = copy;
@@ -97,33 +118,36 @@ HWY_INLINE void add_narrow_chain(D d, const float* a, std::int64_t a_stride, con
         load_transposed(d, rows + part, stride, columns);
 #pragma GCC unroll 4
         for (int u = 0; u < 4; ++u) {
-          add_narrow_terms(d, b + (k + part + u) * kPanelColumns, columns[u], sums[group]);
+          add_narrow_terms(d, b, k + part + u, columns[u], sums[group]);
         }
       }
     }
   }
-  for (; k < terms; ++k) {
+  for (; k < a.terms; ++k) {
     for (int group = 0; group < kGroups; ++group) {
       alignas(64) float column[kLanes<D>];
-      const float* rows = a + group * group_stride + k;
-      for (int i = 0; i < kLanes<D>; ++i) column[i] = rows[i * a_stride];
-      add_narrow_terms(d, b + k * kPanelColumns, hn::Load(d, column), sums[group]);
+      const float* rows = a.data + group * group_stride + k;
+      for (int i = 0; i < kLanes<D>; ++i) column[i] = rows[i * a.stride];
+      add_narrow_terms(d, b, k, hn::Load(d, column), sums[group]);
     }
   }
 }
 
-template <class D, int kColumns, int kGroups>
-HWY_NOINLINE void narrow_tile(const Tile& tile) {
+// The sums over k, by blocks: totals[group][column] has those of a vector of rows.
+template <class D, int kColumns, int kGroups, bool kPrefetch>
+HWY_INLINE void sum_narrow(const NarrowRows& a, const NarrowFactor& b,
+                           float (*totals)[kColumns][kLanes<D>]) {
   const D d;
-  alignas(64) float totals[kGroups][kColumns][kLanes<D>];
   std::int64_t done = 0;
   do {
-    const std::int64_t terms = std::min(tile.k - done, kSumBlock);
+    const std::int64_t terms = std::min(a.terms - done, kSumBlock);
     hn::Vec<D> sums[kGroups][kColumns];
     for (auto& group : sums) {
       for (auto& sum : group) sum = hn::Zero(d);
     }
-    add_narrow_chain(d, tile.a + done, tile.a_stride, tile.b + done * kPanelColumns, terms, sums);
+    add_narrow_chain<kPrefetch>(d, {a.data + done, a.stride, terms},
+                                {b.data + done * b.term_stride, b.term_stride, b.column_stride},
+                                sums);
 #pragma GCC unroll 4
     for (int group = 0; group < kGroups; ++group) {
 #pragma GCC unroll 16
@@ -134,7 +158,16 @@ HWY_NOINLINE void narrow_tile(const Tile& tile) {
       }
     }
     done += terms;
-  } while (done < tile.k);
+  } while (done < a.terms);
+}
+
+#if HWY_TARGET <= HWY_AVX2
+template <class D, int kColumns, int kGroups>
+HWY_NOINLINE void narrow_tile(const Tile& tile) {
+  const D d;
+  alignas(64) float totals[kGroups][kColumns][kLanes<D>];
+  sum_narrow<D, kColumns, kGroups, false>({tile.a, tile.a_stride, tile.k},
+                                          {tile.b, kPanelColumns, 1}, totals);
   // Back to rows, for the common end.
   constexpr int kRows = kGroups * kLanes<D>;
   alignas(64) float rows[kRows][kPanelColumns];

@@ -19,6 +19,18 @@ namespace batchwise::cpu::HWY_NAMESPACE {
 // Below so many multiply-adds, a fraction of a microsecond, other threads are not worth waking.
 inline constexpr std::int64_t kMinTermsForThreads = 32 * 1024;
 
+// `count` things in equal pieces of at most `most`: piece i begins at begin(i).
+struct EvenPieces {
+  std::int64_t count, pieces;
+  EvenPieces(std::int64_t total, std::int64_t most)
+      : count(total), pieces((total + most - 1) / most) {}
+  std::int64_t begin(std::int64_t i) const {
+    const std::int64_t each = count / pieces;
+    const std::int64_t rest = count % pieces;
+    return i * each + std::min(i, rest);
+  }
+};
+
 // How the rows of a tile lie in A.
 enum class Rows {
   kApart,   // element (r, k) at a[r * a_stride + k]

@@ -75,6 +75,9 @@ std::optional<std::string> refuse_matmul(const KernelRequest& request) {
 std::optional<Attributes> packing_of_b(const KernelRequest& request, int input) {
   if (input != 1 || request.input(1).rank() != 2) return std::nullopt;
   const Sizes sizes = sizes_of(request);
+  // A state changes after every use or a few: packing it for so few rows would take longer.
+  const bool changes = request.input_value(1).kind == ValueKind::kState;
+  if (changes && dense_takes_unpacked(sizes.m, sizes.n)) return std::nullopt;
   return Attributes{{"form", std::string("dense")},
                     {"k", sizes.k},
                     {"n", sizes.n},
@@ -92,13 +95,15 @@ std::unique_ptr<Kernel> prepare_product(const KernelRequest& request) {
   const bool has_bias = request.has_input(2);
   const std::int64_t own = round_up_to_line(
       static_cast<std::int64_t>(dense_scratch_floats(sizes.m, sizes.n, sizes.k, request.threads)));
+  const bool unpacked = !packed_ahead && dense_takes_unpacked(sizes.m, sizes.n);
   const std::int64_t pack_floats =
-      packed_ahead ? 0 : static_cast<std::int64_t>(packed_matrix_floats(sizes.k, sizes.n));
+      packed_ahead || unpacked ? 0
+                               : static_cast<std::int64_t>(packed_matrix_floats(sizes.k, sizes.n));
   const auto run = [=](const KernelCall& call) {
     auto* scratch = static_cast<float*>(call.scratch);
     for (std::int64_t batch = 0; batch < sizes.batches; ++batch) {
       const float* b = call.input<float>(1) + batch * sizes.k * sizes.n;
-      if (!packed_ahead) {
+      if (!packed_ahead && !unpacked) {
         float* packed = scratch + own;
         pack_matrix(b, sizes.k, sizes.n, sizes.trans_b ? 1 : sizes.n, sizes.trans_b ? sizes.k : 1,
                     packed, call.pool);
@@ -112,13 +117,15 @@ std::unique_ptr<Kernel> prepare_product(const KernelRequest& request) {
                    b,
                    call.output<float>(0) + batch * sizes.m * sizes.n,
                    sizes.n,
-                   epilogue};
+                   epilogue,
+                   b,
+                   sizes.trans_b};
       if (has_bias) job.epilogue.bias = call.input<float>(2);
       if (residual >= 0) {
         job.epilogue.residual = call.input<float>(residual) + batch * sizes.m * sizes.n;
         job.epilogue.residual_stride = sizes.n;
       }
-      dense_forward(job, call.pool, scratch);
+      unpacked ? dense_forward_unpacked(job, call.pool) : dense_forward(job, call.pool, scratch);
     }
   };
   return make_kernel(run, (own + pack_floats) * 4);
