@@ -19,8 +19,10 @@ class CommandLineTest(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = pathlib.Path(folder.name)
 
-    def run_command(self, *words, env=None, limits=()):
+    def run_command(self, *words, env=None, limits=(), enter=lambda: None):
+        """`enter` is called in the new process before the program is started."""
         def set_limits():
+            enter()
             for name, value in limits:
                 resource.setrlimit(name, (value, value))
 
