@@ -78,6 +78,7 @@ class CompiledProgram {
   const std::vector<StateUse>& states() const { return states_; }
   const ProgramMemory& memory() const { return memory_; }
   const Plan& plan() const { return plan_; }
+  const std::vector<Place>& places() const { return places_; }
   int threads() const { return options_.threads; }
   bool plan_only() const { return options_.plan_only; }
   // Index into states() of a key, or -1.

@@ -14,6 +14,9 @@ namespace {
 // A try costs about the square of the items; this many pairs are a few dozen milliseconds.
 constexpr std::int64_t kMaxPairs = 24'000'000;
 constexpr int kMaxTries = 400;
+// A peak this far above the lower bound is worth more of them.
+constexpr double kFarAbove = 1.03;
+constexpr int kMaxTriesFarAbove = 20'000;
 
 void check_rows(std::span<const BufferRow> rows) {
   for (int i = 0; i < static_cast<int>(rows.size()); ++i) {
@@ -63,7 +66,11 @@ class Search {
       : items_(items), rows_(rows), lower_bound_bytes_(lower_bound_bytes) {
     const auto pairs = std::max<std::int64_t>(
         1, static_cast<std::int64_t>(items.size()) * static_cast<std::int64_t>(items.size()));
-    tries_left_ = static_cast<int>(std::clamp<std::int64_t>(kMaxPairs / pairs, 4, kMaxTries));
+    const auto tries = [&](std::int64_t most) {
+      return static_cast<int>(std::clamp<std::int64_t>(kMaxPairs / pairs, 4, most));
+    };
+    max_tries_ = tries(kMaxTries);
+    max_tries_far_above_ = tries(kMaxTriesFarAbove);
   }
 
   Placement run() {
@@ -76,11 +83,16 @@ class Search {
   }
 
  private:
-  bool is_done() const { return tries_left_ <= 0 || best_.peak_bytes == lower_bound_bytes_; }
+  bool is_done() const {
+    if (best_.peak_bytes == lower_bound_bytes_) return true;
+    const bool is_far =
+        static_cast<double>(best_.peak_bytes) > kFarAbove * static_cast<double>(lower_bound_bytes_);
+    return tries_ >= (is_far ? max_tries_far_above_ : max_tries_);
+  }
 
   void attempt(const std::vector<int>& order, GapRule rule) {
     if (has_best_ && is_done()) return;
-    --tries_left_;
+    ++tries_;
     Placement placement = place_items(items_, rows_, order, rule);
     // An equal peak is taken too, so that the search does not stand still.
     if (has_best_ && placement.peak_bytes > best_.peak_bytes) return;
@@ -90,8 +102,10 @@ class Search {
     has_best_ = true;
   }
 
-  // The best order with one item that reaches the peak placed earlier.
+  // The best order with one item that reaches the peak placed earlier; where that has not led near
+  // the lower bound, with any item placed anywhere, every other time.
   std::vector<int> disturbed_order() {
+    if (tries_ >= max_tries_ && tries_ % 2 == 0) return moved(any_place(), any_place());
     std::vector<int> places;
     for (std::size_t i = 0; i < best_order_.size(); ++i) {
       const int item = best_order_[i];
@@ -101,8 +115,20 @@ class Search {
     }
     const int from = places[next_random() % places.size()];
     const int to = static_cast<int>(next_random() % (static_cast<unsigned>(from) + 1));
+    return moved(from, to);
+  }
+
+  int any_place() { return static_cast<int>(next_random() % best_order_.size()); }
+
+  // The best order with the item at `from` placed at `to`.
+  std::vector<int> moved(int from, int to) const {
     std::vector<int> order = best_order_;
-    std::rotate(order.begin() + to, order.begin() + from, order.begin() + from + 1);
+    const auto at = order.begin();
+    if (to <= from) {
+      std::rotate(at + to, at + from, at + from + 1);
+    } else {
+      std::rotate(at + from, at + from + 1, at + to + 1);
+    }
     return order;
   }
 
@@ -115,7 +141,8 @@ class Search {
   const std::span<const PlacementItem> items_;
   const std::span<const BufferRow> rows_;
   const std::int64_t lower_bound_bytes_;
-  int tries_left_ = 0;
+  int max_tries_ = 0, max_tries_far_above_ = 0;
+  int tries_ = 0;
   bool has_best_ = false;
   Placement best_;
   std::vector<int> best_order_;

@@ -11,6 +11,7 @@
 #include "engine/evaluator.h"
 #include "fixed_models.h"
 #include "ops/op.h"
+#include "program_plan.h"
 #include "program_runs.h"
 #include "random_graph.h"
 
@@ -66,13 +67,6 @@ std::shared_ptr<const CompiledProgram> without_sharing(const EngineModel& model,
       std::make_shared<ConstantStore>());
 }
 
-std::string check_plan_of(const CompiledProgram& program) {
-  const ProgramMemory& memory = program.memory();
-  if (memory.arena_bytes >= memory.lower_bound_bytes) return "";
-  return fmt::format("a plan of {} bytes is below its bound of {}", memory.arena_bytes,
-                     memory.lower_bound_bytes);
-}
-
 // The properties with one kind of vectors. `bits` gets the outputs.
 std::string check_on_vectors(const Graph& graph, const Samples& samples,
                              const std::vector<Bytes>& reference, std::vector<Bytes>& bits) {
@@ -93,7 +87,7 @@ std::string check_on_vectors(const Graph& graph, const Samples& samples,
       run_program(whole, samples, 0, kSamples)) {
     return "a place of its own for each value changes bits";
   }
-  return check_plan_of(*whole);
+  return plan_faults(*whole);
 }
 
 // What is wrong with a graph; empty: nothing.
