@@ -74,6 +74,17 @@ ValueId first_input(GraphDraft& draft) {
   }
 }
 
+// A layer with as many channels as its input, whose outputs have about its input's size.
+ValueId square_layer(GraphDraft& draft, ValueId x) {
+  const std::int64_t c = draft.graph.shape(x)[1];
+  float scale = 1;
+  while (scale * scale * static_cast<float>(c) > 6) scale /= 2;
+  if (draft.rank(x) == 2) return draft.add("Gemm", {x, draft.weight({c, c}, scale)});
+  std::vector<std::int64_t> dims(static_cast<std::size_t>(draft.rank(x)), 1);
+  dims[0] = dims[1] = c;
+  return draft.add("Conv", {x, draft.weight(Shape(dims), scale)});
+}
+
 // The rule of the rarest op, or any: half the time each.
 const RandomRule& draw_rule(GraphDraft& draft, const OpCounts& counts) {
   const std::vector<RandomRule>& rules = all_random_rules();
@@ -104,13 +115,14 @@ void choose_outputs(GraphDraft& draft) {
 
 Graph random_graph(std::uint64_t seed, const RandomGraphOptions& options, OpCounts& counts) {
   GraphDraft draft(seed);
-  draft.pool.push_back(first_input(draft));
+  const ValueId x = first_input(draft);
+  draft.pool.push_back(options.begins_with_layer ? square_layer(draft, x) : x);
   const std::int64_t steps =
       options.least_steps + draft.draw(options.most_steps - options.least_steps + 1);
   for (std::int64_t step = 0; step < steps;) {
-    const ValueId x = draft.toss() ? draft.pool.back() : draft.pick(draft.pool);
+    const ValueId from = draft.toss() ? draft.pool.back() : draft.pick(draft.pool);
     const RandomRule& rule = draw_rule(draft, counts);
-    const ValueId y = rule.apply(draft, rule.op, x);
+    const ValueId y = rule.apply(draft, rule.op, from);
     if (y == kNoValue || draft.graph.shape(y).elements() > options.most_elements) continue;
     draft.pool.push_back(y);
     ++step;

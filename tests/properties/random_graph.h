@@ -70,6 +70,7 @@ using OpCounts = std::map<std::string, int>;
 struct RandomGraphOptions {
   int least_steps = 2, most_steps = 9;
   std::int64_t most_elements = 3000;  // of one sample of a value
+  bool begins_with_layer = false;     // so that gradients pass through every op on their way to it
 };
 
 // A graph of several rules in a row; ops that are rare in `counts` are preferred. Counts its ops.
