@@ -5,31 +5,17 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "backend/kernel.h"
+#include "base/mapped_buffer.h"
 #include "graph/graph.h"
 
 namespace batchwise {
 
-// Zeroed memory straight from the system, given back when it goes: what a plan counted is what the
-// process takes, and what is freed is free.
-class MappedBuffer {
- public:
-  MappedBuffer() = default;
-  explicit MappedBuffer(std::int64_t bytes);
-  ~MappedBuffer();
-  MappedBuffer(MappedBuffer&& other) noexcept { *this = std::move(other); }
-  MappedBuffer& operator=(MappedBuffer&& other) noexcept;
-  std::byte* data() const { return data_; }
-  std::int64_t bytes() const { return bytes_; }
-
- private:
-  std::byte* data_ = nullptr;
-  std::int64_t bytes_ = 0;
-};
-
 // The constants of one model as its programs use them: dense, or packed for a kernel; each made
-// once and shared by all programs. Thread-safe. Entries live as long as the store.
+// once and shared by all programs. Thread-safe. Entries live as long as the store. Small ones lie
+// together in slabs, as a page each would be more than was planned.
 class ConstantStore {
  public:
   using Make = std::function<void(std::byte* target)>;
@@ -38,8 +24,18 @@ class ConstantStore {
   std::int64_t total_bytes() const;
 
  private:
+  struct Entry {
+    const std::byte* data;
+    std::int64_t bytes;
+  };
+  std::byte* reserve(std::int64_t bytes);
+
   mutable std::mutex mutex_;
-  std::map<std::string, MappedBuffer> entries_;  // guarded by mutex_
+  // Guarded by mutex_:
+  std::map<std::string, Entry> entries_;
+  std::vector<MappedBuffer> buffers_;
+  std::byte* slab_ = nullptr;  // where the next small entry goes
+  std::int64_t slab_left_ = 0;
 };
 
 }  // namespace batchwise

@@ -3,11 +3,28 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
+
+#include "base/mapped_buffer.h"
 
 namespace batchwise {
 namespace {
 
-// 64-byte aligned, so that kernels may read whole cache lines.
+// Larger tensors have pages of their own: on the heap they would leave holes that stay with the
+// process after them, which no plan counts.
+constexpr std::size_t kMappedBytes = 64 << 10;
+
+class MappedStorage : public Storage {
+ public:
+  explicit MappedStorage(std::size_t bytes) : buffer_(static_cast<std::int64_t>(bytes)) {}
+  const std::byte* data() const override { return buffer_.data(); }
+  std::size_t bytes() const override { return static_cast<std::size_t>(buffer_.bytes()); }
+
+ private:
+  MappedBuffer buffer_;  // zeroed
+};
+
+// Zeroed and 64-byte aligned, so that kernels may read whole cache lines.
 class HeapStorage : public Storage {
  public:
   explicit HeapStorage(std::size_t bytes)
@@ -15,13 +32,13 @@ class HeapStorage : public Storage {
             std::aligned_alloc(64, (std::max<std::size_t>(bytes, 1) + 63) / 64 * 64))),
         bytes_(bytes) {
     if (data_ == nullptr) fail_environment("memory", "cannot allocate {} bytes", bytes);
+    std::memset(data_, 0, bytes);
   }
   ~HeapStorage() override { std::free(data_); }
   HeapStorage(const HeapStorage&) = delete;
   HeapStorage& operator=(const HeapStorage&) = delete;
   const std::byte* data() const override { return data_; }
   std::size_t bytes() const override { return bytes_; }
-  std::byte* mutable_data() { return data_; }
 
  private:
   std::byte* data_;
@@ -65,8 +82,12 @@ Tensor Tensor::splat(DType dtype, Shape shape, const void* element) {
 
 Tensor Tensor::zeros(DType dtype, Shape shape) {
   const auto bytes = static_cast<std::size_t>(checked_bytes(shape, dtype_bytes(dtype), "tensor"));
-  auto storage = std::make_shared<HeapStorage>(bytes);
-  std::memset(storage->mutable_data(), 0, bytes);
+  std::shared_ptr<const Storage> storage;
+  if (bytes >= kMappedBytes) {
+    storage = std::make_shared<MappedStorage>(bytes);
+  } else {
+    storage = std::make_shared<HeapStorage>(bytes);
+  }
   const std::byte* data = storage->data();
   return view(dtype, std::move(shape), std::move(storage), data);
 }
