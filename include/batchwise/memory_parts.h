@@ -14,7 +14,7 @@ struct MemoryParts {
   std::int64_t scratch_bytes = 0;
   std::int64_t io_bytes = 0;    // outputs of a micro-batch
   std::int64_t data_bytes = 0;  // what reads the data ahead
-  std::int64_t code_bytes = 0;  // tables that kernels hold
+  std::int64_t code_bytes = 0;  // graphs, and tables that kernels hold
 
   std::int64_t total() const {
     return weights_bytes + packed_weights_bytes + activation_bytes + gradient_bytes +

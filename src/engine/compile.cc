@@ -43,6 +43,7 @@ class ProgramCompiler {
     place_arguments();
     add_copies();
     count_constants();
+    program_.memory_.table_bytes += heap_bytes(program_);
   }
 
  private:
@@ -283,16 +284,17 @@ class ProgramCompiler {
     }
   }
 
+  // Constants are made in their order: the most that is held while one is made, with what it is
+  // made from, may be more than what stays.
   void count_constants() {
+    ProgramMemory& memory = program_.memory_;
+    std::int64_t held = 0, most = 0;
     for (const ConstantUse& use : program_.constants_) {
-      auto& total = use.packing ? program_.memory_.packed_constant_bytes
-                                : program_.memory_.dense_constant_bytes;
-      total += use.bytes;
-      if (use.packing) {
-        program_.memory_.load_bytes =
-            std::max(program_.memory_.load_bytes, load_cost(graph_, use.value));
-      }
+      (use.packing ? memory.packed_constant_bytes : memory.dense_constant_bytes) += use.bytes;
+      held += use.bytes;
+      if (use.packing) most = std::max(most, held + load_cost(graph_, use.value));
     }
+    memory.load_bytes = std::max<std::int64_t>(0, most - held);
   }
 
   CompiledProgram& program_;

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "base/sha256.h"
 #include "engine/backends.h"
 #include "ops/op.h"
 
@@ -12,12 +13,18 @@ namespace batchwise {
 namespace {
 
 // Small constants may be made by folding, under one name but with another value for each batch:
-// their bytes belong to their key. Large ones come from the file, where names are unique.
+// their bytes, or a digest of them, belong to their key. Large ones come from the file, where names
+// are unique.
 std::string small_contents(const Tensor& tensor) {
-  constexpr std::int64_t kSmallBytes = 4096;
+  constexpr std::int64_t kSmallBytes = 4096, kDigestBytes = 64;
   const std::int64_t bytes =
       tensor.is_splat() ? static_cast<std::int64_t>(dtype_bytes(tensor.dtype())) : tensor.bytes();
   if (bytes > kSmallBytes) return {};
+  if (bytes > kDigestBytes) {
+    Sha256 digest;
+    digest.update(tensor.data(), static_cast<std::size_t>(bytes));
+    return "=" + digest.hex();
+  }
   const auto* begin = reinterpret_cast<const char*>(tensor.data());
   return "=" + std::string(begin, begin + bytes);
 }

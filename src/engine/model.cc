@@ -67,4 +67,9 @@ std::shared_ptr<const CompiledProgram> EngineModel::find_or_compile(std::int64_t
   return program;
 }
 
+void EngineModel::forget_plans() const {
+  const std::lock_guard lock(mutex_);
+  cache_.remove_if([](const CacheRow& row) { return row.plan_only; });
+}
+
 }  // namespace batchwise

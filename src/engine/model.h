@@ -40,6 +40,10 @@ class EngineModel {
   std::shared_ptr<const CompiledProgram> program(std::int64_t micro_batch, int threads) const;
   // The same, sized only: for explain and for choosing the micro-batch.
   std::shared_ptr<const CompiledProgram> plan(std::int64_t micro_batch, int threads) const;
+  // What the graphs take, beside what each program holds.
+  std::int64_t graph_bytes() const { return heap_bytes(source_) + heap_bytes(inference_); }
+  // Drops what plan() has kept, once a size is chosen: of a deep graph each takes about a MB.
+  void forget_plans() const;
   const ModelOptions& options() const { return options_; }
 
  private:

@@ -53,7 +53,7 @@ struct ProgramMemory {
   std::int64_t scratch_at_peak_bytes = 0;  // of the arena, kernels' scratch at the peak instant
   std::int64_t dense_constant_bytes = 0;
   std::int64_t packed_constant_bytes = 0;
-  std::int64_t table_bytes = 0;  // held by kernels
+  std::int64_t table_bytes = 0;  // held by kernels, and the graph
   std::int64_t load_bytes = 0;   // the most that loading takes beyond what stays
 };
 
@@ -104,6 +104,9 @@ class CompiledProgram {
   Plan plan_;
   ProgramMemory memory_;
 };
+
+// What the program's graph and tables take on the heap, about: what plans count of them.
+std::int64_t heap_bytes(const CompiledProgram& program);
 
 // The memory of one run of a program at a time, and the threads that run it. The arena may be
 // shared by workspaces that never run at once.

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "base/heap.h"
 #include "binding/data_binding.h"
 #include "binding/preprocessing.h"
 #include "data/data_statistics.h"
@@ -204,6 +205,7 @@ FitUse prepare_fit(const Graph& source, const DataSource& train, const DataSourc
   use.model = std::make_shared<const TrainableModel>(
       make_trainable(use.exported, {settings.train, settings.freeze}, settings.ghost_batch));
   settle_micro_batch(use, train);
+  return_free_heap();  // what the sizes that were not chosen took is no part of the plan
   return use;
 }
 

@@ -114,6 +114,10 @@ void sort_nodes(Graph& graph);
 // nothing refers to; ids change. Returns whether anything was removed.
 bool remove_dead(Graph& graph, bool (*has_effect)(const Node&));
 
+// What the graph's tables and names take on the heap, as the C library's allocator rounds it; the
+// bytes of tensors are not among it.
+std::int64_t heap_bytes(const Graph& graph);
+
 // One line a node: "%out: float32[2, 10] = Gemm(%x, %w, %b) {transB=1}".
 std::string to_string(const Graph& graph);
 

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "base/check.h"
+#include "base/heap.h"
 #include "batching/cost_model.h"
 #include "binding/data_binding.h"
 #include "measure/machine.h"
@@ -87,6 +88,7 @@ PredictPlan PredictPlanner::plan(std::int64_t micro_batch) const {
   }
   PredictPlan plan{batch_size, micro_batch, threads_, {}, 0};
   plan.parts = inference_memory(memory, output_bytes(program->graph()), data_bytes);
+  plan.parts.code_bytes += model_.graph_bytes();
   const bool runs_at_peak = plan.parts.io_bytes > 0;
   plan.lower_bound_bytes = plan.parts.total() + control_.total();
   if (runs_at_peak) plan.lower_bound_bytes += memory.lower_bound_bytes - memory.arena_bytes;
@@ -121,8 +123,10 @@ PredictPlan plan_micro_batch(const EngineModel& model, const DataSource& data,
       .plan(micro_batch);
 }
 
-PredictPlan choose_predict_plan(const EngineModel& model, const DataSource& data,
-                                const PredictSizes& sizes, const Resources& resources) {
+namespace {
+
+PredictPlan pick_plan(const EngineModel& model, const DataSource& data, const PredictSizes& sizes,
+                      const Resources& resources) {
   require_independent_samples(model, std::min(sizes.batch_size, data.num_samples()));
   const PredictPlanner planner(model, data, sizes, resources);
   const std::int64_t most = planner.batch_size() > 0
@@ -142,6 +146,17 @@ PredictPlan choose_predict_plan(const EngineModel& model, const DataSource& data
                 planner.largest_micro_batch(micro));
   }
   return planner.plan(micro);
+}
+
+}  // namespace
+
+PredictPlan choose_predict_plan(const EngineModel& model, const DataSource& data,
+                                const PredictSizes& sizes, const Resources& resources) {
+  PredictPlan plan = pick_plan(model, data, sizes, resources);
+  // What the sizes that were not chosen took is no part of the plan.
+  model.forget_plans();
+  return_free_heap();
+  return plan;
 }
 
 std::vector<OutputInfo> output_infos(const EngineModel& model) {
