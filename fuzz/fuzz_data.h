@@ -28,7 +28,7 @@ class FuzzFolder {
   FuzzFolder& operator=(const FuzzFolder&) = delete;
   const std::string& path() const { return path_; }
   std::string write(const std::string& name, const std::uint8_t* data, std::size_t size) const {
-    const std::string file = path_ + "/" + name;
+    std::string file = path_ + "/" + name;
     std::ofstream(file, std::ios::binary)
         .write(reinterpret_cast<const char*>(data), static_cast<std::streamsize>(size));
     return file;

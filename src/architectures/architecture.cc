@@ -83,7 +83,7 @@ MakeFunction find_maker(const std::string& name) {
   std::vector<std::string> names;
   for (const ArchitectureDef& row : kArchitectures) {
     if (name == row.name) return row.make;
-    names.push_back(row.name);
+    names.emplace_back(row.name);
   }
   fail_input("new", "there is no architecture '{}'; there are {}", name, fmt::join(names, ", "));
 }
