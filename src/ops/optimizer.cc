@@ -40,8 +40,6 @@ std::vector<TensorType> infer_global_norm(const NodeView& view) {
   return {{view.input_dtype(0), Shape()}, {view.input_dtype(0), Shape()}};
 }
 
-std::vector<TensorType> infer_add_to(const NodeView& view) { return infer_all_same_float(view); }
-
 BatchCarry carry_update(const NodeView& view, std::span<const BatchAxis>) {
   return carry_mix(view, "it works on what was summed over samples");
 }
@@ -69,7 +67,6 @@ constexpr AttributeDef kAdamAttributes[] = {{"beta1", AttributeType::kFloat},
 constexpr AttributeDef kGlobalNormAttributes[] = {{"max_norm", AttributeType::kFloat, true}};
 constexpr int kSgdUpdates[] = {0, 2};
 constexpr int kAdamUpdates[] = {0, 2, 3};
-constexpr int kAddToUpdates[] = {0};
 
 const OpDef kOps[] = {
     {.name = "SgdUpdate",
@@ -105,16 +102,6 @@ const OpDef kOps[] = {
      .infer = infer_global_norm,
      .carry = carry_update,
      .flops = flops_global_norm},
-    {.name = "AddTo",
-     .doc = "adds a value to a state",
-     .min_opset = 0,
-     .min_inputs = 2,
-     .max_inputs = 2,
-     .infer = infer_add_to,
-     .carry = carry_update,
-     .flops = flops_per_output,
-     .updates = kAddToUpdates,
-     .has_effect = true},
 };
 
 }  // namespace

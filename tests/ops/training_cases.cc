@@ -123,7 +123,6 @@ std::vector<OpCase> without_samples(std::vector<OpCase> cases) {
 }  // namespace
 
 std::vector<OpCases> training_cases() {
-  const CaseInput sum = not_differentiated(weight({4, 5}));
   const CaseInput part = not_differentiated(floats({4, 5}));
   return {
       {"BatchNormalizationTraining", batch_norm_training_cases()},
@@ -151,7 +150,6 @@ std::vector<OpCases> training_cases() {
       {"GlobalNormMultiplier",
        without_samples({{"clips", {part, part, part}, {{"max_norm", 0.5}}, 2},
                         {"leaves", {part}, {{"max_norm", 100.0}}, 2}})},
-      {"AddTo", without_samples({{"state", {sum, part}}})},
   };
 }
 

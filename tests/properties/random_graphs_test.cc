@@ -116,8 +116,8 @@ bool is_internal(const OpDef& row) {
   for (const char* part : {"Grad", "Training", "Update"}) {
     if (name.find(part) != std::string_view::npos) return true;
   }
-  for (const char* own : {"AddTo", "SumTo", "Pack", "Reorder", "GlobalNormMultiplier",
-                          "CrossEntropy", "MeanSquaredError"}) {
+  for (const char* own :
+       {"SumTo", "Reorder", "GlobalNormMultiplier", "CrossEntropy", "MeanSquaredError"}) {
     if (name == own) return true;
   }
   return false;

@@ -37,12 +37,6 @@ struct AdamArgs {
   std::int64_t begin, end;
 };
 
-struct AddToArgs {
-  const float* x;
-  float* y;
-  std::int64_t begin, end;
-};
-
 // The sums of squares of blocks [begin, end), each of block_size elements.
 struct SquaresArgs {
   const float* x;
@@ -110,15 +104,6 @@ struct AdamKernel {
   }
 };
 
-struct AddToKernel {
-  template <class D>
-  void operator()(D d, const AddToArgs& args) const {
-    for_each_vector(d, args.begin, args.end, [&](auto io, std::int64_t i) HWY_ATTR {
-      io.store(hn::Add(io.load(args.y + i), io.load(args.x + i)), args.y + i);
-    });
-  }
-};
-
 struct SquaresKernel {
   template <class D>
   static HWY_INLINE double sum_block(D d, const float* x, std::int64_t count) {
@@ -165,7 +150,6 @@ struct SquaresKernel {
 
 void sgd_range(const SgdArgs& args) { at_vector_width<SgdKernel>(args); }
 void adam_range(const AdamArgs& args) { at_vector_width<AdamKernel>(args); }
-void add_to_range(const AddToArgs& args) { at_vector_width<AddToKernel>(args); }
 void squares_range(const SquaresArgs& args) { at_vector_width<SquaresKernel>(args); }
 
 }  // namespace HWY_NAMESPACE
@@ -177,7 +161,6 @@ namespace batchwise::cpu {
 
 HWY_EXPORT(sgd_range);
 HWY_EXPORT(adam_range);
-HWY_EXPORT(add_to_range);
 HWY_EXPORT(squares_range);
 
 void sgd_update(const Sgd& sgd, std::int64_t count, const float* gradient, float* parameter,
@@ -213,12 +196,6 @@ double sum_of_squares(const float* x, std::int64_t count, ThreadPool* pool) {
     sum += sums[static_cast<std::size_t>(block)];
   }
   return sum;
-}
-
-void add_to(const float* x, float* y, std::int64_t count, ThreadPool* pool) {
-  for_each_range(pool, count, 1, kRangeUnit, [&](std::int64_t begin, std::int64_t end) {
-    HWY_DYNAMIC_DISPATCH(add_to_range)({x, y, begin, end});
-  });
 }
 
 }  // namespace batchwise::cpu

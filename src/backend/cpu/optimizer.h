@@ -38,7 +38,4 @@ void adam_update(const Adam& adam, std::int64_t count, const float* gradient, fl
 // The sum of x^2 in double, in an order that depends on `count` alone.
 double sum_of_squares(const float* x, std::int64_t count, ThreadPool* pool);
 
-// y += x.
-void add_to(const float* x, float* y, std::int64_t count, ThreadPool* pool);
-
 }  // namespace batchwise::cpu

@@ -93,7 +93,6 @@ TEST(Optimizer, BitsAreTheSameEverywhere) {
     Adam adam{.rate = 0.01f};
     adam.step = 3;
     adam_update(adam, count, gradient.data(), parameter.data(), mean.data(), square.data(), pool);
-    add_to(gradient.data(), parameter.data(), count, pool);
     return parameter;
   });
 }
@@ -112,13 +111,6 @@ TEST(Optimizer, SumOfSquaresIsExactEnoughAndTheSameEverywhere) {
       EXPECT_EQ(sum, fused) << name;
     });
   }
-}
-
-TEST(Optimizer, AddToAdds) {
-  std::vector<float> y = random_floats(1001, 23);
-  const std::vector<float> x = random_floats(1001, 24), before = y;
-  add_to(x.data(), y.data(), 1001, nullptr);
-  for (std::size_t i = 0; i < y.size(); ++i) ASSERT_EQ(y[i], before[i] + x[i]);
 }
 
 }  // namespace

@@ -69,13 +69,6 @@ std::unique_ptr<Kernel> prepare_global_norm(const KernelRequest& request) {
   });
 }
 
-std::unique_ptr<Kernel> prepare_add_to(const KernelRequest& request) {
-  const std::int64_t count = request.input(0).elements();
-  return make_kernel([=](const KernelCall& call) {
-    add_to(call.input<float>(1), call.output<float>(0), count, pool_for(call, count));
-  });
-}
-
 }  // namespace
 
 std::span<const KernelDef> optimizer_rows() {
@@ -86,7 +79,6 @@ std::span<const KernelDef> optimizer_rows() {
        .name = "cpu gradient norm",
        .refuse = refuse,
        .prepare = prepare_global_norm},
-      {.op = "AddTo", .name = "cpu add", .refuse = refuse, .prepare = prepare_add_to},
   };
   return rows;
 }

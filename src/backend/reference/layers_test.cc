@@ -326,11 +326,5 @@ TEST(ReferenceOptimizer, GlobalNormClipsAllGradientsTogether) {
   expect_near(small.values<float>(0), {1}, 0, "multiplier ");
 }
 
-TEST(ReferenceOptimizer, AddToAddsToItsState) {
-  const Tensor a = Tensor::from(Shape{2}, std::vector<float>{1, 2});
-  const OneOp run("AddTo", {a, a}, {}, 1, {0});
-  expect_near(OneOp::as_doubles<float>(run.after[0]), {2, 4}, 0, "");
-}
-
 }  // namespace
 }  // namespace batchwise::reference

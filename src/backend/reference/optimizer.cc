@@ -83,21 +83,10 @@ void global_norm_multiplier(const ReferenceCall& call) {
   });
 }
 
-void add_to(const ReferenceCall& call) {
-  const std::int64_t count = call.view.input(0).elements();
-  dispatch_float(call.view, call.view.input_dtype(0), [&](auto zero) {
-    using T = decltype(zero);
-    for (std::int64_t i = 0; i < count; ++i) {
-      call.output<T>(0)[i] = call.input<T>(0)[i] + call.input<T>(1)[i];
-    }
-  });
-}
-
 constexpr ReferenceRow kRows[] = {
     {.op = "SgdUpdate", .run = sgd_update, .reads_run_state = true},
     {.op = "AdamUpdate", .run = adam_update, .reads_run_state = true},
     {.op = "GlobalNormMultiplier", .run = global_norm_multiplier},
-    {.op = "AddTo", .run = add_to, .reads_run_state = true},
 };
 
 }  // namespace
