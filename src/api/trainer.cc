@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "batchwise/trainer.h"
 
+#include <utility>
+
 #include "api/state.h"
 #include "base/check.h"
 #include "base/thread_pool.h"
@@ -76,6 +78,9 @@ struct Trainer::State {
     return options.custom_loss ? options.integer_labels : options.loss == Loss::kCrossEntropy;
   }
 
+  // Throws Error where the batch is not what the model and the loss take.
+  void check(const Batch& batch) const;
+
   Graph source;
   TrainingOptions options;
   std::shared_ptr<const TrainableModel> trainable;
@@ -84,30 +89,22 @@ struct Trainer::State {
   std::uint64_t seed;
 };
 
-Trainer::Trainer(const Model& model, const TrainerOptions& options)
-    : state_(std::make_unique<State>(model, options)) {}
-Trainer::Trainer(Trainer&&) noexcept = default;
-Trainer& Trainer::operator=(Trainer&&) noexcept = default;
-Trainer::~Trainer() = default;
-
-TrainResult Trainer::step(const Batch& batch) {
-  const std::size_t inputs = state_->source.inputs.size();
+void Trainer::State::check(const Batch& batch) const {
+  const std::size_t inputs = source.inputs.size();
   if (batch.features.size() != inputs || batch.labels.data == nullptr) {
     fail_input("Trainer::step", "wants {} features and labels, not {}{}", inputs,
                batch.features.size(), batch.labels.data == nullptr ? " without labels" : "");
   }
-  if (batch.count < 1 || batch.count > state_->options.batch_size) {
-    fail_input("Trainer::step", "{} samples where 1 to {} belong", batch.count,
-               state_->options.batch_size);
+  if (batch.count < 1 || batch.count > options.batch_size) {
+    fail_input("Trainer::step", "{} samples where 1 to {} belong", batch.count, options.batch_size);
   }
-  const DType wanted = state_->labels_are_classes() ? DType::kInt64 : DType::kFloat32;
+  const DType wanted = labels_are_classes() ? DType::kInt64 : DType::kFloat32;
   if (batch.labels.dtype != wanted) {
     fail_input("Trainer::step", "labels are {}, the loss wants {}", dtype_name(batch.labels.dtype),
                dtype_name(wanted));
   }
-  std::vector<const void*> features;
   for (std::size_t i = 0; i < inputs; ++i) {
-    const Value& input = state_->source.value(state_->source.inputs[i]);
+    const Value& input = source.value(source.inputs[i]);
     const Shape given(batch.features[i].shape);
     if (batch.features[i].dtype != input.type.dtype ||
         given.elements() != input.type.shape.elements() * batch.count) {
@@ -115,8 +112,19 @@ TrainResult Trainer::step(const Batch& batch) {
                  dtype_name(batch.features[i].dtype), given.to_string(), input.name, batch.count,
                  dtype_name(input.type.dtype), input.type.shape.to_string());
     }
-    features.push_back(batch.features[i].data);
   }
+}
+
+Trainer::Trainer(const Model& model, const TrainerOptions& options)
+    : state_(std::make_unique<State>(model, options)) {}
+Trainer::Trainer(Trainer&&) noexcept = default;
+Trainer& Trainer::operator=(Trainer&&) noexcept = default;
+Trainer::~Trainer() = default;
+
+TrainResult Trainer::step(const Batch& batch) {
+  state_->check(batch);
+  std::vector<const void*> features;
+  for (const auto& feature : batch.features) features.push_back(feature.data);
   const StepResult sums = state_->session.step({features, batch.labels.data, batch.count},
                                                state_->options.batch_size, state_->rate);
   TrainResult result;
@@ -150,6 +158,37 @@ Model Trainer::model() const {
   return Model(make_model_state(std::move(graph), "trained", ""));
 }
 
+namespace {
+
+// The means over the samples of an epoch, out of those of its steps.
+class EpochMeans {
+ public:
+  void add(const TrainResult& step) {
+    const auto count = static_cast<double>(step.samples);
+    result_.samples += step.samples;
+    result_.loss += step.loss * count;
+    if (step.accuracy) result_.accuracy = result_.accuracy.value_or(0) + *step.accuracy * count;
+    if (step.metric) result_.metric = result_.metric.value_or(0) + *step.metric * count;
+    result_.gradient_norm = step.gradient_norm;
+  }
+  bool empty() const { return result_.samples == 0; }
+  // The means so far; the next epoch begins.
+  EpochResult take(std::int64_t epoch) {
+    EpochResult mean = std::exchange(result_, {});
+    const auto count = static_cast<double>(mean.samples);
+    mean.epoch = epoch;
+    mean.loss /= count;
+    if (mean.accuracy) *mean.accuracy /= count;
+    if (mean.metric) *mean.metric /= count;
+    return mean;
+  }
+
+ private:
+  EpochResult result_;  // sums, not means
+};
+
+}  // namespace
+
 std::vector<EpochResult> fit(Trainer& trainer, const Dataset& data, std::int64_t epochs,
                              const std::function<bool(const EpochResult&)>& on_epoch) {
   BatchOptions options;
@@ -160,32 +199,16 @@ std::vector<EpochResult> fit(Trainer& trainer, const Dataset& data, std::int64_t
   options.label_dtype = trainer.label_dtype();
   Batches batches = data.batches(options);
   std::vector<EpochResult> results;
-  EpochResult sums;
-  double loss = 0, accuracy = 0, metric = 0;
+  EpochMeans means;
   const auto finish = [&] {
-    const auto count = static_cast<double>(sums.samples);
-    sums.loss = loss / count;
-    if (sums.accuracy) sums.accuracy = accuracy / count;
-    if (sums.metric) sums.metric = metric / count;
-    sums.epoch = static_cast<std::int64_t>(results.size()) + 1;
-    results.push_back(sums);
-    sums = {};
-    loss = accuracy = metric = 0;
+    results.push_back(means.take(static_cast<std::int64_t>(results.size()) + 1));
     return !on_epoch || on_epoch(results.back());
   };
   while (const Batch* batch = batches.next()) {
     if (batch->epoch != static_cast<std::int64_t>(results.size()) && !finish()) return results;
-    const TrainResult step = trainer.step(*batch);
-    const auto count = static_cast<double>(step.samples);
-    sums.samples += step.samples;
-    loss += step.loss * count;
-    sums.accuracy = step.accuracy;
-    sums.metric = step.metric;
-    accuracy += step.accuracy.value_or(0) * count;
-    metric += step.metric.value_or(0) * count;
-    sums.gradient_norm = step.gradient_norm;
+    means.add(trainer.step(*batch));
   }
-  if (sums.samples > 0) finish();
+  if (!means.empty()) finish();
   return results;
 }
 

@@ -91,7 +91,8 @@ std::string check_freed(const Graph& graph, const Graph& freed, const Evaluator&
   return {};
 }
 
-std::string try_free_batch(Graph& graph) {
+// Declares that axis 0 of every input is the batch; why not, where it is no 1.
+std::string mark_inputs(Graph& graph) {
   for (ValueId id : graph.inputs) {
     Value& input = graph.value(id);
     if (input.type.shape.rank() == 0 || input.type.shape[0] != 1) {
@@ -100,38 +101,51 @@ std::string try_free_batch(Graph& graph) {
     }
     input.batch = {0, 1};
   }
-  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
-    const NodeView view(graph, graph.nodes[n]);
-    const OpDef& row = op_row(graph.nodes[n].op);
-    std::vector<BatchAxis> batch;
-    bool any = false;
-    for (ValueId id : graph.nodes[n].inputs) {
-      batch.push_back(id == kNoValue ? BatchAxis{} : graph.value(id).batch);
-      any = any || batch.back().axis >= 0;
-    }
-    if (!any) continue;
-    if (row.free_batch != nullptr) {
-      for (int i = 0; i < view.num_inputs(); ++i) {
-        const auto replacement = row.free_batch(view, batch, i);
-        if (!replacement) continue;
-        const std::string name =
-            graph.value(graph.nodes[n].inputs[static_cast<std::size_t>(i)]).name;
-        graph.nodes[n].inputs[static_cast<std::size_t>(i)] =
-            graph.add_constant(name + ".freed", *replacement);
-      }
-    }
-    if (row.carry == nullptr) return view.where() + " says nothing of samples";
-    BatchCarry carried = row.carry(NodeView(graph, graph.nodes[n]), batch);
-    if (!carried.mixes.empty() && makes_shapes(graph, graph.nodes[n])) {
-      carried = {std::vector<BatchAxis>(graph.nodes[n].outputs.size()), {}};
-    }
-    if (!carried.mixes.empty()) return view.where() + " mixes samples: " + carried.mixes;
-    for (std::size_t o = 0; o < graph.nodes[n].outputs.size(); ++o) {
-      const ValueId id = graph.nodes[n].outputs[o];
-      if (id != kNoValue) graph.value(id).batch = carried.outputs[o];
-    }
+  return {};
+}
+
+// Puts a constant that follows the batch in the place of one that had a 1 burnt in.
+void free_constants(Graph& graph, NodeId node, std::span<const BatchAxis> batch) {
+  const OpDef& row = op_row(graph.node(node).op);
+  if (row.free_batch == nullptr) return;
+  for (std::size_t i = 0; i < graph.node(node).inputs.size(); ++i) {
+    const auto replacement =
+        row.free_batch(NodeView(graph, graph.node(node)), batch, static_cast<int>(i));
+    if (!replacement) continue;
+    const std::string name = graph.value(graph.node(node).inputs[i]).name;
+    graph.node(node).inputs[i] = graph.add_constant(name + ".freed", *replacement);
+  }
+}
+
+// Says of the node's outputs where the batch is; why not, where the node mixes samples.
+std::string carry_through(Graph& graph, NodeId node, std::span<const BatchAxis> batch) {
+  const NodeView view(graph, graph.node(node));
+  const OpDef& row = op_row(graph.node(node).op);
+  if (row.carry == nullptr) return view.where() + " says nothing of samples";
+  BatchCarry carried = row.carry(view, batch);
+  if (!carried.mixes.empty() && makes_shapes(graph, graph.node(node))) {
+    carried = {std::vector<BatchAxis>(graph.node(node).outputs.size()), {}};
+  }
+  if (!carried.mixes.empty()) return view.where() + " mixes samples: " + carried.mixes;
+  for (std::size_t o = 0; o < graph.node(node).outputs.size(); ++o) {
+    const ValueId id = graph.node(node).outputs[o];
+    if (id != kNoValue) graph.value(id).batch = carried.outputs[o];
   }
   return {};
+}
+
+std::string try_free_batch(Graph& graph) {
+  std::string fault = mark_inputs(graph);
+  for (std::size_t n = 0; n < graph.nodes.size() && fault.empty(); ++n) {
+    std::vector<BatchAxis> batch;
+    for (ValueId id : graph.nodes[n].inputs) {
+      batch.push_back(id == kNoValue ? BatchAxis{} : graph.value(id).batch);
+    }
+    if (std::all_of(batch.begin(), batch.end(), [](BatchAxis b) { return b.axis < 0; })) continue;
+    free_constants(graph, NodeId(n), batch);
+    fault = carry_through(graph, NodeId(n), batch);
+  }
+  return fault;
 }
 
 }  // namespace
