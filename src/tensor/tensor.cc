@@ -2,6 +2,7 @@
 #include "tensor/tensor.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 
@@ -11,8 +12,15 @@ namespace batchwise {
 namespace {
 
 // Larger tensors have pages of their own: on the heap they would leave holes that stay with the
-// process after them, which no plan counts.
-constexpr std::size_t kMappedBytes = 64 << 10;
+// process after them, which no plan counts. The address sanitizer watches the heap alone.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kWatchesHeap = true;
+#elif defined(__has_feature)
+constexpr bool kWatchesHeap = __has_feature(address_sanitizer);
+#else
+constexpr bool kWatchesHeap = false;
+#endif
+constexpr std::size_t kMappedBytes = kWatchesHeap ? SIZE_MAX : 64 << 10;
 
 class MappedStorage : public Storage {
  public:
