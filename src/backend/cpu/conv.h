@@ -6,7 +6,6 @@
 
 #include "backend/cpu/conv_kernels.h"
 #include "backend/cpu/conv_shape.h"
-#include "backend/cpu/conv_strip.h"
 #include "base/thread_pool.h"
 
 // Convolutions on raw pointers, activations channels-last (N,H,W,C).
@@ -26,7 +25,7 @@ namespace batchwise::cpu {
 struct ConvTap {
   std::int64_t dh, dw;
   std::int64_t slab;    // in the packed weights
-  std::int64_t offset;  // floats, of what is read; set by prepare
+  std::int64_t offset;  // floats from where the position begins to read; set by prepare
 };
 
 // Output positions that see the same taps: all of them in a forward pass; in an input gradient
@@ -36,16 +35,24 @@ struct ConvPhase {
   std::int64_t rows_h, rows_w;
   std::int64_t out_first_h, out_first_w, out_step_h, out_step_w;
   std::int64_t in_step_h, in_step_w;
-  std::int64_t low_h, high_h, low_w, high_w;  // the least and largest dh and dw
+  std::int64_t low_h, low_w;      // the least dh and dw: a position begins to read there
+  std::int64_t reach_h, reach_w;  // rows and columns that a position reads
   std::vector<ConvTap> taps;
   std::vector<ConvSegment> segments;
+  // Set by prepare, not for depthwise passes:
+  bool is_padded;              // some position reads outside: of a copy with zeros around
+  bool is_even;                // each position of a batch reads one step behind the one before
+  std::int64_t row_floats;     // of a row of what is read, the copy if there is one
+  std::int64_t block_rows;     // positions whose input is held in the second cache
+  std::int64_t padded_floats;  // of the copy for a block
+
+  std::int64_t positions() const { return rows_h * rows_w; }
 };
 
 // A forward convolution or an input gradient, ready to run: both are sums over taps of a
-// channels-last tensor. A value; it owns its lists and a few kilobytes of zeros, and its size does
-// not depend on the batch.
+// channels-last tensor. A value; it owns its lists, and its size does not depend on the batch.
 struct ConvPass {
-  enum class Kind { kTaps, kPaddedRows, kDepthwise };
+  enum class Kind { kTaps, kDepthwise };
 
   Kind kind;
   // Of the tensor that is read and the one that is written.
@@ -53,11 +60,8 @@ struct ConvPass {
   std::int64_t groups;
   std::int64_t run;    // terms of a tap
   std::int64_t slabs;  // taps in the packed weights
-  // kPaddedRows: few channels, so a tap is a whole row of the kernel over a padded copy of the
-  // input.
-  ConvStrip strip;
   std::vector<ConvPhase> phases;
-  std::vector<float> zeros;
+  std::vector<float> zeros;    // what a depthwise pass reads outside
   const ConvKernels* kernels;  // of the instruction set at the time of preparation
 
   std::int64_t group_in() const { return in_channels / groups; }

@@ -36,6 +36,7 @@ ConvKernels make_conv_kernels() {
   kernels.lanes = kConvLanes<D>;
   kernels.max_rows = kRows;
   kernels.max_wide_rows = kWideRows;
+  kernels.free_rows = kConvFreeRows;
   conv_fill_tiles<D, 1, kRows>(kernels);
   conv_fill_tiles<D, 2, kRows>(kernels);
   conv_fill_tiles<D, 4, kWideRows>(kernels);

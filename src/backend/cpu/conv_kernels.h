@@ -12,18 +12,21 @@ inline constexpr std::int64_t kConvPanel = 16;
 // Rows of the largest tile of any instruction set.
 inline constexpr int kConvMaxRows = 14;
 
-// A run of terms of one tap within one block of the sum. The list of segments is the order of
-// summation: each block starts from zero, and block sums are added in order.
+// Terms that lie side by side in the input, within one block of the sum. The list of segments is
+// the order of summation: each block starts from zero, and block sums are added in order.
 struct ConvSegment {
-  std::int32_t tap;            // row of the tile's table of inputs
-  std::int32_t first, length;  // terms of the tap
-  bool ends_block;
+  std::int64_t input_offset;   // floats from where an output position begins to read
   std::int64_t weight_offset;  // floats from the panel's begin
+  std::int32_t length;         // terms
+  bool ends_block;
 };
 
-// One register tile: `rows` output positions by some vectors of output channels.
+// One register tile: `rows` output positions by some vectors of output channels. Of more than
+// ConvKernels::free_rows rows, the first half (rounded up) and the second each read in equal steps,
+// the same in both.
 struct ConvTile {
-  const float* const* inputs;  // [tap][rows]
+  const float* const* inputs;  // [rows]: where each begins to read
+  std::int64_t input_offset;   // floats from there to the group's first channel
   const ConvSegment* segments;
   std::size_t num_segments;
   const float* weights;  // of the first column
@@ -32,6 +35,9 @@ struct ConvTile {
   float* y;              // of the first column
   const std::int64_t* y_offsets;
   const Epilogue* epilogue;  // its bias and residual are of the first column, as y is
+  // What later tiles will read: a line of it is fetched for every four of weights.
+  const float* ahead;
+  std::int64_t ahead_step;  // 16, or 0 for nothing
 };
 
 // One register tile of a weight gradient: sum = (add ? sum : 0) + x^T dy over `height` x `width`
@@ -70,10 +76,10 @@ struct ConvDepthwiseGradient {
 };
 
 // What one instruction set offers. Tiles of up to max_rows rows are 1 or 2 vectors wide, of up to
-// max_wide_rows rows also 4.
+// max_wide_rows rows also 4. Tiles of up to free_rows rows may read anywhere.
 struct ConvKernels {
   int lanes;
-  int max_rows, max_wide_rows;
+  int max_rows, max_wide_rows, free_rows;
   void (*tile[3][kConvMaxRows + 1])(const ConvTile&);  // by log2 of the vectors, by rows
   void (*gradient_tile[2][kConvMaxRows + 1])(const ConvGradientTile&);
   void (*depthwise_row)(const ConvDepthwiseRow&);

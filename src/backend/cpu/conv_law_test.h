@@ -9,6 +9,7 @@
 
 #include "backend/cpu/conv.h"
 #include "backend/cpu/conv_gradient.h"
+#include "backend/cpu/conv_strip.h"
 #include "backend/cpu/dense_law_test.h"
 #include "backend/cpu/kernel_settings_test.h"
 
@@ -81,6 +82,12 @@ inline std::vector<ConvCase> conv_cases() {
       {"one dimension", make_shape(2, 8, 1, 40, 24, 1, 5, 1, 1, {0, 2, 0, 2})},
       {"one dimension, few channels", make_shape(2, 2, 1, 600, 6, 1, 9, 1, 1, {0, 4, 0, 4})},
       {"positions beyond a block", make_shape(2, 9, 20, 33, 17, 3, 3, 1, 1, {1, 1, 1, 1})},
+      {"short rows, two to a tile", make_shape(3, 40, 7, 7, 36, 3, 3, 1, 1, {1, 1, 1, 1})},
+      {"short rows, stride 2", make_shape(3, 40, 13, 13, 36, 1, 1, 2)},
+      {"rows of few positions", make_shape(5, 17, 5, 3, 20, 3, 3, 1, 1, {1, 1, 1, 1})},
+      {"rows longer than a block", make_shape(2, 9, 3, 301, 17, 3, 3, 1, 1, {1, 1, 1, 1})},
+      {"rows longer than a block, stride 3", make_shape(1, 3, 2, 900, 5, 1, 7, 3)},
+      {"a grouped 1x1", make_shape(2, 24, 6, 20, 48, 1, 1, 1, 1, {0, 0, 0, 0}, 3)},
   };
 }
 

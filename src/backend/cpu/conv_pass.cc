@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "backend/cpu/conv.h"
+#include "backend/cpu/conv_strip.h"
 #include "base/check.h"
 
 namespace batchwise::cpu {
@@ -11,7 +12,21 @@ namespace {
 // cost nothing.
 constexpr std::int64_t kBlock = 256;
 
-// `term_floats`: weights of one term, next to each other in the packing.
+// Appends a segment, to the one before where both are one run of terms.
+void append(std::vector<ConvSegment>& segments, const ConvSegment& next, std::int64_t term_floats) {
+  if (!segments.empty() && !segments.back().ends_block) {
+    ConvSegment& last = segments.back();
+    if (next.input_offset == last.input_offset + last.length &&
+        next.weight_offset == last.weight_offset + last.length * term_floats) {
+      last.length += next.length;
+      last.ends_block = next.ends_block;
+      return;
+    }
+  }
+  segments.push_back(next);
+}
+
+// `run`: terms of a tap; `term_floats`: weights of one term, next to each other in the packing.
 std::vector<ConvSegment> cut_segments(const std::vector<ConvTap>& taps, std::int64_t run,
                                       std::int64_t term_floats) {
   std::vector<ConvSegment> segments;
@@ -19,19 +34,19 @@ std::vector<ConvSegment> cut_segments(const std::vector<ConvTap>& taps, std::int
   for (std::size_t t = 0; t < taps.size(); ++t) {
     for (std::int64_t first = 0; first < run; first += kBlock) {
       ConvSegment segment{};
-      segment.tap = static_cast<std::int32_t>(t);
-      segment.first = static_cast<std::int32_t>(first);
-      segment.length = static_cast<std::int32_t>(std::min(kBlock, run - first));
+      segment.input_offset = taps[t].offset + first;
       segment.weight_offset = (taps[t].slab * run + first) * term_floats;
+      segment.length = static_cast<std::int32_t>(std::min(kBlock, run - first));
       segment.ends_block = run > kBlock || t + 1 == taps.size() ||
                            static_cast<std::int64_t>(t + 1) % block_taps == 0;
-      segments.push_back(segment);
+      append(segments, segment, term_floats);
     }
   }
   return segments;
 }
 
-ConvPhase forward_phase(const ConvShape& s, bool padded_rows) {
+// `whole_rows`: a tap is a row of the kernel.
+ConvPhase forward_phase(const ConvShape& s, bool whole_rows) {
   ConvPhase phase{};
   phase.rows_h = s.out_height;
   phase.rows_w = s.out_width;
@@ -39,8 +54,8 @@ ConvPhase forward_phase(const ConvShape& s, bool padded_rows) {
   phase.in_step_h = s.stride_h;
   phase.in_step_w = s.stride_w;
   for (std::int64_t kh = 0; kh < s.kernel_h; ++kh) {
-    if (padded_rows) {
-      phase.taps.push_back({kh * s.dilation_h, 0, kh, 0});
+    if (whole_rows) {
+      phase.taps.push_back({kh * s.dilation_h - s.pad_top, -s.pad_left, kh, 0});
       continue;
     }
     for (std::int64_t kw = 0; kw < s.kernel_w; ++kw) {
@@ -83,28 +98,68 @@ ConvPhase gradient_phase(const ConvShape& s, std::int64_t first_h, std::int64_t 
   return phase;
 }
 
-void measure_taps(ConvPhase& phase, std::int64_t width, std::int64_t channels) {
+// `tap_width`: columns that a tap reads.
+void measure_taps(ConvPhase& phase, std::int64_t tap_width) {
+  std::int64_t high_h = 0, high_w = 0;
   for (std::size_t t = 0; t < phase.taps.size(); ++t) {
-    ConvTap& tap = phase.taps[t];
-    tap.offset = (tap.dh * width + tap.dw) * channels;
+    const ConvTap& tap = phase.taps[t];
     phase.low_h = t == 0 ? tap.dh : std::min(phase.low_h, tap.dh);
     phase.low_w = t == 0 ? tap.dw : std::min(phase.low_w, tap.dw);
-    phase.high_h = t == 0 ? tap.dh : std::max(phase.high_h, tap.dh);
-    phase.high_w = t == 0 ? tap.dw : std::max(phase.high_w, tap.dw);
+    high_h = t == 0 ? tap.dh : std::max(high_h, tap.dh);
+    high_w = t == 0 ? tap.dw : std::max(high_w, tap.dw);
   }
+  phase.reach_h = high_h - phase.low_h + 1;
+  phase.reach_w = high_w - phase.low_w + tap_width;
 }
 
-void finish_pass(ConvPass& pass) {
+// A block of positions keeps its inputs in the second cache while all columns pass over it.
+constexpr std::int64_t kBlockRows = 256;
+constexpr std::int64_t kMinBlockRows = 28;
+constexpr std::int64_t kBlockInputFloats = 64 * 1024;
+
+// Floats of the padded copy for a block: pieces of one row, or rows of several samples.
+std::int64_t padded_floats(const ConvPhase& phase) {
+  if (!phase.is_padded) return 0;
+  if (phase.rows_w > phase.block_rows) return phase.reach_h * phase.row_floats;
+  const std::int64_t lines = (phase.block_rows - 1) / phase.rows_w + 2;
+  const std::int64_t samples = std::min(lines, (lines - 1) / phase.rows_h + 2);
+  const std::int64_t above = std::max<std::int64_t>(phase.reach_h - phase.in_step_h, 0);
+  return (lines * phase.in_step_h + samples * above) * phase.row_floats;
+}
+
+void lay_out(const ConvPass& pass, ConvPhase& phase) {
+  const std::int64_t end_h = (phase.rows_h - 1) * phase.in_step_h + phase.low_h + phase.reach_h;
+  const std::int64_t end_w = (phase.rows_w - 1) * phase.in_step_w + phase.low_w + phase.reach_w;
+  phase.is_padded = !phase.taps.empty() &&
+                    (phase.low_h < 0 || phase.low_w < 0 || end_h > pass.in_h || end_w > pass.in_w);
+  phase.is_even = !phase.is_padded && pass.in_w == phase.rows_w * phase.in_step_w &&
+                  (phase.in_step_h == 1 && pass.in_h == phase.rows_h);
+  // What a position adds to the input that is read: strides step over the rest.
+  const std::int64_t pixels =
+      std::min(phase.in_step_h, phase.reach_h) * std::min(phase.in_step_w, phase.reach_w);
+  phase.block_rows =
+      std::clamp(kBlockInputFloats / std::max<std::int64_t>(pass.in_channels * pixels, 1),
+                 kMinBlockRows, kBlockRows);
+  const std::int64_t columns =
+      (std::min(phase.rows_w, phase.block_rows) - 1) * phase.in_step_w + phase.reach_w;
+  phase.row_floats = (phase.is_padded ? columns : pass.in_w) * pass.in_channels;
+  phase.padded_floats = padded_floats(phase);
+}
+
+void finish_pass(ConvPass& pass, std::int64_t tap_width) {
+  const bool depthwise = pass.kind == ConvPass::Kind::kDepthwise;
   for (auto& phase : pass.phases) {
-    const bool padded_rows = pass.kind == ConvPass::Kind::kPaddedRows;
-    measure_taps(phase, padded_rows ? pass.strip.width : pass.in_w, pass.in_channels);
-    const bool depthwise = pass.kind == ConvPass::Kind::kDepthwise;
+    measure_taps(phase, tap_width);
+    lay_out(pass, phase);
+    for (ConvTap& tap : phase.taps) {
+      tap.offset = depthwise ? (tap.dh * pass.in_w + tap.dw) * pass.in_channels
+                             : (tap.dh - phase.low_h) * phase.row_floats +
+                                   (tap.dw - phase.low_w) * pass.in_channels;
+    }
     phase.segments = depthwise ? cut_segments(phase.taps, 1, pass.in_channels)
                                : cut_segments(phase.taps, pass.run, kConvPanel);
   }
-  const auto zeros = pass.kind == ConvPass::Kind::kDepthwise ? pass.in_channels : pass.run;
-  if (pass.kind != ConvPass::Kind::kPaddedRows)
-    pass.zeros.assign(static_cast<std::size_t>(zeros), 0.0f);
+  if (depthwise) pass.zeros.assign(static_cast<std::size_t>(pass.in_channels), 0.0f);
   pass.kernels = &conv_kernels();
 }
 
@@ -131,11 +186,9 @@ std::int64_t ConvPass::table_bytes() const {
 
 ConvPass prepare_conv_forward(const ConvShape& s) {
   check_shape(s);
-  const bool padded_rows = conv_uses_padded_rows(s);
+  const bool whole_rows = conv_uses_padded_rows(s);
   ConvPass pass{};
-  pass.kind = s.is_depthwise() ? ConvPass::Kind::kDepthwise
-              : padded_rows    ? ConvPass::Kind::kPaddedRows
-                               : ConvPass::Kind::kTaps;
+  pass.kind = s.is_depthwise() ? ConvPass::Kind::kDepthwise : ConvPass::Kind::kTaps;
   pass.batch = s.batch;
   pass.in_h = s.in_height;
   pass.in_w = s.in_width;
@@ -144,11 +197,10 @@ ConvPass prepare_conv_forward(const ConvShape& s) {
   pass.out_w = s.out_width;
   pass.out_channels = s.out_channels;
   pass.groups = s.groups;
-  pass.run = padded_rows ? s.kernel_w * s.in_channels : s.group_in();
-  pass.slabs = padded_rows ? s.kernel_h : s.taps();
-  pass.strip = conv_strip(s);
-  pass.phases.push_back(forward_phase(s, padded_rows));
-  finish_pass(pass);
+  pass.run = whole_rows ? s.kernel_w * s.in_channels : s.group_in();
+  pass.slabs = whole_rows ? s.kernel_h : s.taps();
+  pass.phases.push_back(forward_phase(s, whole_rows));
+  finish_pass(pass, whole_rows ? s.kernel_w : 1);
   return pass;
 }
 
@@ -171,7 +223,7 @@ ConvPass prepare_conv_input_gradient(const ConvShape& s) {
       pass.phases.push_back(gradient_phase(s, h, w));
     }
   }
-  finish_pass(pass);
+  finish_pass(pass, 1);
   return pass;
 }
 

@@ -62,28 +62,99 @@ HWY_NOINLINE void conv_store_tile(D d, const float* sums, int rows, int width,
   }
 }
 
-// Adds the terms of one segment: `length` terms of one tap, in order.
+// The rows of a tile that may each have a pointer of its own; of 16 registers for addresses a
+// larger tile has one for every three rows, and the rows between are reached by an index (base,
+// base + step, base + 2 step).
+inline constexpr int kConvFreeRows = HWY_ARCH_X86_64 ? 8 : kConvMaxRows;
+
+// Where the rows of a tile read.
+template <int kRows>
+struct ConvCursor {
+  static constexpr int kStride = kRows > kConvFreeRows ? 3 : 1;
+  static constexpr int kHalf = kRows > kConvFreeRows ? (kRows + 1) / 2 : kRows;
+  static constexpr int kHalfBases = (kHalf + kStride - 1) / kStride;
+  static constexpr int kBases = kHalfBases + (kRows - kHalf + kStride - 1) / kStride;
+  const float* bases[kBases];
+  std::int64_t step;
+};
+
+// Lines of the weights of later columns that are asked for while a tile computes.
+struct ConvAhead {
+  const float* line;
+  std::int64_t step;
+
+  template <int kLines>
+  HWY_INLINE void fetch() {
+    conv_each<kLines>([&](auto) BW_CONV_INLINE {
+      __builtin_prefetch(line, 0, 2);
+      line += step;
+    });
+  }
+};
+
+template <int kRows>
+HWY_INLINE ConvCursor<kRows> conv_cursor(const float* const* inputs, std::int64_t offset) {
+  using Cursor = ConvCursor<kRows>;
+  Cursor cursor;
+  cursor.step = kRows > kConvFreeRows ? inputs[1] - inputs[0] : 0;
+  conv_each<Cursor::kBases>([&](auto b) BW_CONV_INLINE {
+    constexpr bool kFirst = b < Cursor::kHalfBases;
+    constexpr int kRow = (kFirst ? b : b - Cursor::kHalfBases) * Cursor::kStride;
+    if constexpr (Cursor::kStride == 1) {
+      cursor.bases[b] = inputs[b] + offset;
+    } else {
+      cursor.bases[b] = inputs[kFirst ? 0 : Cursor::kHalf] + (offset + kRow * cursor.step);
+      keep_apart(cursor.bases[b]);
+    }
+  });
+  return cursor;
+}
+
+// The term `k` after the cursor of row kRow.
+template <int kRow, int kRows>
+HWY_INLINE const float& conv_term(const ConvCursor<kRows>& cursor, std::int64_t k) {
+  using Cursor = ConvCursor<kRows>;
+  constexpr bool kFirst = kRow < Cursor::kHalf;
+  constexpr int kInHalf = kFirst ? kRow : kRow - Cursor::kHalf;
+  constexpr int kBase = kInHalf / Cursor::kStride + (kFirst ? 0 : Cursor::kHalfBases);
+  return cursor.bases[kBase][kInHalf % Cursor::kStride * cursor.step + k];
+}
+
+template <int kRows>
+HWY_INLINE void conv_advance(ConvCursor<kRows>& cursor, int terms) {
+  conv_each<ConvCursor<kRows>::kBases>([&](auto b) BW_CONV_INLINE {
+    cursor.bases[b] += terms;
+    if constexpr (kRows > kConvFreeRows) keep_apart(cursor.bases[b]);
+  });
+}
+
+// Adds the terms of one segment, in order.
 template <class D, int kRows, int kVectors>
 HWY_INLINE void conv_add_segment(D d, const ConvTile& tile, const ConvSegment& segment,
-                                 hn::Vec<D> (&sums)[kRows][kVectors]) {
-  const float* a[kRows];
-  conv_each<kRows>(
-      [&](auto r) BW_CONV_INLINE { a[r] = tile.inputs[segment.tap * kRows + r] + segment.first; });
+                                 ConvAhead& ahead, hn::Vec<D> (&sums)[kRows][kVectors]) {
+  auto cursor = conv_cursor<kRows>(tile.inputs, tile.input_offset + segment.input_offset);
   const float* b = tile.weights + segment.weight_offset;
   const std::int64_t panel_stride = tile.panel_stride;
-  constexpr int kUnroll = kVectors <= 2 ? 4 : 1;
-  std::int64_t k = 0;
+  // g++ 12 spills what it unrolls further.
+  constexpr int kUnroll = kVectors > 2 ? 1 : kRows > kConvFreeRows ? 2 : 4;
   const auto step = [&](auto u) BW_CONV_INLINE {
     conv_add_terms<D>(
-        sums, [&](auto r) BW_CONV_INLINE { return hn::Set(d, a[r][k + u]); },
+        sums, [&](auto r) BW_CONV_INLINE { return hn::Set(d, conv_term<r>(cursor, u)); },
         [&](auto v) BW_CONV_INLINE {
           return hn::Load(d, b + u * kConvPanel + conv_vector_offset<D>(v, panel_stride));
         });
   };
+  std::int64_t k = 0;
   for (; k + kUnroll <= segment.length; k += kUnroll, b += kUnroll * kConvPanel) {
     conv_each<kUnroll>(step);
+    conv_advance<kRows>(cursor, kUnroll);
+    // A quarter of the lines that these terms read.
+    ahead.fetch<(kUnroll * kVectors * kConvLanes<D> + 63) / 64>();
   }
-  for (; k < segment.length; ++k, b += kConvPanel) step(std::integral_constant<int, 0>());
+  for (; k < segment.length; ++k, b += kConvPanel) {
+    step(std::integral_constant<int, 0>());
+    conv_advance<kRows>(cursor, 1);
+  }
 }
 
 template <Activation kActivation, class D, int kRows, int kVectors>
@@ -142,10 +213,11 @@ HWY_NOINLINE void conv_tile(const ConvTile& tile) {
   }
   hn::Vec<D> sums[kRows][kVectors];
   conv_clear(d, sums);
+  ConvAhead ahead{tile.ahead, tile.ahead_step};
   bool first_block = true;
   for (std::size_t i = 0; i < tile.num_segments; ++i) {
     const ConvSegment& segment = tile.segments[i];
-    conv_add_segment(d, tile, segment, sums);
+    conv_add_segment(d, tile, segment, ahead, sums);
     if (!segment.ends_block) continue;
     const bool last_block = i + 1 == tile.num_segments;
     if (first_block && last_block) break;

@@ -97,16 +97,6 @@ HWY_INLINE hn::Vec<D> load_b(D d, const Cursor<D, kRows, kVectors>& cursor, int 
       d, cursor.b[vector / kPerPanel] + k * kPanelColumns + vector % kPerPanel * kLanes<D>);
 }
 
-// A pointer that the compiler may not derive from others: it would else keep one for every row and
-// step, more than there are registers.
-HWY_INLINE void keep_apart(const float*& pointer) {
-#if HWY_ARCH_X86_64
-  asm volatile("" : "+r"(pointer));
-#else
-  (void)pointer;
-#endif
-}
-
 // Adds the terms of the k-th step after the cursor.
 template <Rows kLayout, bool kPrefetch, class D, int kRows, int kVectors>
 HWY_INLINE void add_terms(D d, Cursor<D, kRows, kVectors>& cursor, int k,

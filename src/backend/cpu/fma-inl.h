@@ -37,6 +37,16 @@ HWY_INLINE void keep_in_register(V& vector) {
 #endif
 }
 
+// A pointer that the compiler may not derive from others: it would else keep one for every row and
+// step, more than there are registers.
+HWY_INLINE void keep_apart(const float*& pointer) {
+#if HWY_ARCH_X86_64
+  asm volatile("" : "+r"(pointer));
+#else
+  (void)pointer;
+#endif
+}
+
 // sum += a * b, rounded once where the target has fused multiply-add. In assembly, because the
 // compilers otherwise move accumulators through memory (g++ 12: 65 % of the speed).
 template <class V>
