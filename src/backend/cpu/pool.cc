@@ -44,7 +44,16 @@ class Windows {
     return window;
   }
   PoolSteps steps(std::int64_t channels) const {
-    return {s_.dilation_h * s_.in_width * s_.channels, s_.dilation_w * s_.channels, channels};
+    return {s_.dilation_h * s_.in_width * s_.channels, s_.dilation_w * s_.channels,
+            s_.stride_w * s_.channels, s_.channels, channels};
+  }
+  // How many windows of a row from the j-th on are like it, with all their columns inside; 1 where
+  // it is not.
+  std::int64_t equal_windows(std::int64_t j) const {
+    const std::int64_t first = j * s_.stride_w - s_.pad_left;
+    const std::int64_t room = s_.in_width - 1 - (s_.kernel_w - 1) * s_.dilation_w - first;
+    if (first < 0 || room < 0) return 1;
+    return std::min(room / s_.stride_w + 1, s_.out_width - j);
   }
 
  private:
@@ -75,8 +84,8 @@ void for_each_item(std::int64_t rows, std::int64_t channels, ThreadPool& pool, c
   });
 }
 
-// Calls body(window, steps, sample's first float in x, window's first float in y) for all windows,
-// those of one row by one thread.
+// Calls body(window, steps, equal windows that follow, sample's first float in x, window's first
+// float in y) for all windows, those of one row by one thread.
 template <class Body>
 void for_each_window(const PoolShape& s, ThreadPool& pool, const Body& body) {
   const Windows windows(s);
@@ -87,8 +96,11 @@ void for_each_window(const PoolShape& s, ThreadPool& pool, const Body& body) {
                   const std::int64_t sample =
                       item / s.out_height * s.in_height * s.in_width * s.channels + first;
                   std::int64_t y = item * s.out_width * s.channels + first;
-                  for (std::int64_t j = 0; j < s.out_width; ++j, y += s.channels) {
-                    body(windows.window(row, j), steps, sample, y);
+                  for (std::int64_t j = 0; j < s.out_width;) {
+                    const std::int64_t count = windows.equal_windows(j);
+                    body(windows.window(row, j), steps, count, sample, y);
+                    j += count;
+                    y += count * s.channels;
                   }
                 });
 }
@@ -131,16 +143,18 @@ PoolShape global_pool_shape(std::int64_t batch, std::int64_t channels, std::int6
 
 void max_pool(const PoolShape& shape, const float* x, float* y, ThreadPool& pool) {
   const PoolKernels& kernels = pool_kernels();
-  for_each_window(shape, pool,
-                  [&](const PoolWindow& window, const PoolSteps& steps, std::int64_t sample,
-                      std::int64_t at) { kernels.max(window, steps, x + sample, y + at); });
+  for_each_window(
+      shape, pool,
+      [&](const PoolWindow& window, const PoolSteps& steps, std::int64_t count, std::int64_t sample,
+          std::int64_t at) { kernels.max(window, steps, count, x + sample, y + at); });
 }
 
 void average_pool(const PoolShape& shape, const float* x, float* y, ThreadPool& pool) {
   const PoolKernels& kernels = pool_kernels();
-  for_each_window(shape, pool,
-                  [&](const PoolWindow& window, const PoolSteps& steps, std::int64_t sample,
-                      std::int64_t at) { kernels.average(window, steps, x + sample, y + at); });
+  for_each_window(
+      shape, pool,
+      [&](const PoolWindow& window, const PoolSteps& steps, std::int64_t count, std::int64_t sample,
+          std::int64_t at) { kernels.average(window, steps, count, x + sample, y + at); });
 }
 
 void max_pool_gradient(const PoolShape& shape, const float* dy, const float* x, const float* y,

@@ -37,7 +37,8 @@ HWY_INLINE void for_pool_taps(const PoolWindow& window, const PoolSteps& steps, 
   }
 }
 
-void max_window(const PoolWindow& window, const PoolSteps& steps, const float* x, float* y) {
+HWY_INLINE void max_window(const PoolWindow& window, const PoolSteps& steps, const float* x,
+                           float* y) {
   for_pool_channels(steps.channels, [&](auto d, std::int64_t c) HWY_ATTR {
     auto largest = hn::Set(d, -std::numeric_limits<float>::infinity());
     for_pool_taps(window, steps, [&](std::int64_t at) HWY_ATTR {
@@ -50,7 +51,15 @@ void max_window(const PoolWindow& window, const PoolSteps& steps, const float* x
   });
 }
 
-void average_window(const PoolWindow& window, const PoolSteps& steps, const float* x, float* y) {
+void max_windows(const PoolWindow& window, const PoolSteps& steps, std::int64_t count,
+                 const float* x, float* y) {
+  for (std::int64_t i = 0; i < count; ++i, x += steps.x_step, y += steps.y_step) {
+    max_window(window, steps, x, y);
+  }
+}
+
+HWY_INLINE void average_window(const PoolWindow& window, const PoolSteps& steps, const float* x,
+                               float* y) {
   for_pool_channels(steps.channels, [&](auto d, std::int64_t c) HWY_ATTR {
     auto total = hn::Zero(d);
     auto sum = hn::Zero(d);
@@ -63,6 +72,13 @@ void average_window(const PoolWindow& window, const PoolSteps& steps, const floa
     });
     hn::StoreU(hn::Div(hn::Add(total, sum), hn::Set(d, window.divisor)), d, y + c);
   });
+}
+
+void average_windows(const PoolWindow& window, const PoolSteps& steps, std::int64_t count,
+                     const float* x, float* y) {
+  for (std::int64_t i = 0; i < count; ++i, x += steps.x_step, y += steps.y_step) {
+    average_window(window, steps, x, y);
+  }
 }
 
 void max_gradient_window(const PoolWindow& window, const PoolSteps& steps, const float* dy,
@@ -95,7 +111,7 @@ void average_gradient_window(const PoolWindow& window, const PoolSteps& steps, c
 }
 
 const PoolKernels& pool_kernels_of_target() {
-  static constexpr PoolKernels kKernels{&max_window, &average_window, &max_gradient_window,
+  static constexpr PoolKernels kKernels{&max_windows, &average_windows, &max_gradient_window,
                                         &average_gradient_window};
   return kKernels;
 }
