@@ -91,18 +91,24 @@ std::int64_t choose_micro_batch(const std::function<double(std::int64_t)>& run_u
                                 const InferenceSizes& sizes,
                                 const std::function<bool(std::int64_t)>& fits) {
   std::vector<MicroBatchCost> costs;
-  for (std::int64_t wanted = 1;; wanted = std::min(wanted * 2, sizes.most)) {
+  const auto add = [&](std::int64_t wanted) {
     const std::int64_t batch = sizes.batch > 0 ? sizes.batch : wanted;
     const std::int64_t slices = count_even_slices(batch, wanted);
     // All slices are of this size or one less.
     const std::int64_t size = (batch + slices - 1) / slices;
-    if (!fits(size)) break;
+    if (!fits(size)) return false;
     const std::int64_t smaller = slices * size - batch;
     double us = static_cast<double>(slices - smaller) * run_us(size);
     if (smaller > 0) us += static_cast<double>(smaller) * run_us(size - 1);
     costs.push_back({size, us / static_cast<double>(batch)});
-    if (wanted == sizes.most) break;
+    return true;
+  };
+  for (std::int64_t wanted = 1; add(wanted); wanted = std::min(wanted * 2, sizes.most)) {
+    if (wanted == sizes.most) return choose_size(costs);
   }
+  // The memory ends between two sizes: most is gained by all of it.
+  const std::int64_t largest = largest_that_fits(sizes.most, fits);
+  if (largest > 0) add(largest);
   return choose_size(costs);
 }
 

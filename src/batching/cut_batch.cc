@@ -54,4 +54,17 @@ TrainingCut cut_training_batch(std::int64_t batch_size, std::int64_t granule,
   return cut;
 }
 
+std::int64_t even_micro_batch(std::int64_t batch_size, std::int64_t granule,
+                              std::int64_t micro_batch) {
+  if (granule == 0) return batch_size;
+  const TrainingCut cut = cut_training_batch(batch_size, granule, micro_batch);
+  const auto share = [](std::int64_t whole, std::int64_t parts) {
+    return (whole + parts - 1) / parts;
+  };
+  // Of the longest lane.
+  const std::int64_t groups = share(std::max<std::int64_t>(1, batch_size / granule), cut.lanes);
+  const std::int64_t slices = share(groups, cut.whole_granules / granule);
+  return share(groups, slices) * granule;
+}
+
 }  // namespace batchwise

@@ -37,5 +37,9 @@ struct TrainingCut {
 // to a size that a slice can have.
 TrainingCut cut_training_batch(std::int64_t batch_size, std::int64_t granule,
                                std::int64_t micro_batch);
+// The smallest micro-batch that cuts the batch's longest lane into as few slices as `micro_batch`
+// does: they are nearly equal then.
+std::int64_t even_micro_batch(std::int64_t batch_size, std::int64_t granule,
+                              std::int64_t micro_batch);
 
 }  // namespace batchwise

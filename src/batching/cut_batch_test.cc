@@ -94,6 +94,33 @@ TEST(CutBatch, TrainingCutsAreTheSameByTheirOwnMicroBatch) {
   }
 }
 
+int slices_of_longest_lane(const TrainingCut& cut) {
+  int most = 0, count = 0;
+  for (const BatchSlice& slice : cut.slices) {
+    count = slice.starts_lane ? 1 : count + 1;
+    most = std::max(most, count);
+  }
+  return most;
+}
+
+TEST(CutBatch, EvenMicroBatchesNeedNoMoreSlices) {
+  EXPECT_EQ(even_micro_batch(100, 1, 32), 25);   // two lanes of 50
+  EXPECT_EQ(even_micro_batch(192, 16, 64), 48);  // two lanes of 6 granules
+  EXPECT_EQ(even_micro_batch(10, 0, 4), 10);
+  for (std::int64_t batch = 1; batch <= 200; ++batch) {
+    for (std::int64_t granule : {1, 3, 16}) {
+      for (std::int64_t micro = 1; micro <= batch; micro += 3) {
+        const TrainingCut cut = cut_training_batch(batch, granule, micro);
+        const std::int64_t even = even_micro_batch(batch, granule, micro);
+        EXPECT_LE(even, cut.whole_granules);
+        EXPECT_EQ(slices_of_longest_lane(cut_training_batch(batch, granule, even)),
+                  slices_of_longest_lane(cut))
+            << batch << " in granules of " << granule << " by " << micro;
+      }
+    }
+  }
+}
+
 TEST(CutBatch, AShortLastGroupJoinsTheOneBeforeIt) {
   const TrainingCut cut = cut_training_batch(10, 4, 4);
   ASSERT_EQ(cut.slices.size(), 2u);

@@ -17,19 +17,27 @@ std::int64_t choose_training_micro_batch(const std::shared_ptr<const TrainableMo
                                          const TrainingOptions& options,
                                          const MachineSpeed& machine,
                                          const std::function<bool(const TrainingSession&)>& fits) {
-  std::vector<MicroBatchCost> candidates;
-  for (std::int64_t wanted = 1;; wanted *= 2) {
-    const TrainingSession planned(model, with_micro_batch(options, wanted), true);
-    const std::int64_t size = planned.micro_batch();
-    if (!candidates.empty() && size == candidates.back().size) {
-      if (wanted >= options.batch_size) break;
-      continue;
-    }
-    if (!fits(planned)) break;
-    candidates.push_back({size, planned.estimate_us_per_sample(machine)});
-    if (wanted >= options.batch_size) break;
+  const std::int64_t granule = model->normalizes_batch ? options.ghost_batch : 1;
+  std::vector<MicroBatchCost> costs;
+  const auto add = [&](std::int64_t wanted) {
+    const std::int64_t size = even_micro_batch(options.batch_size, granule, wanted);
+    const TrainingSession planned(model, with_micro_batch(options, size), true);
+    if (!fits(planned)) return false;
+    costs.push_back({planned.micro_batch(), planned.estimate_us_per_sample(machine)});
+    return true;
+  };
+  std::int64_t before = 0;
+  for (std::int64_t wanted = 1; wanted < 2 * options.batch_size; wanted *= 2) {
+    const std::int64_t size = even_micro_batch(options.batch_size, granule, wanted);
+    if (size == before) continue;
+    before = size;
+    if (add(wanted)) continue;
+    // The memory ends between two sizes: most is gained by all of it.
+    const std::int64_t largest = largest_training_micro_batch(model, options, fits);
+    if (largest > 0) add(largest);
+    break;
   }
-  return choose_size(candidates);
+  return choose_size(costs);
 }
 
 std::int64_t largest_training_micro_batch(const std::shared_ptr<const TrainableModel>& model,
