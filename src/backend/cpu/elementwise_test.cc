@@ -254,7 +254,7 @@ TEST(Elementwise, AnElementsBitsDoNotFollowItsPlace) {
     std::vector<float> whole(64);
     unary(step_of(op), x.data(), whole.data(), 64, nullptr);
     for (std::size_t i = 0; i < 64; ++i) {
-      float alone;
+      float alone = 0;
       unary(step_of(op), &x[i], &alone, 1, nullptr);
       EXPECT_EQ(std::memcmp(&alone, &whole[i], sizeof alone), 0) << op << " " << i;
     }

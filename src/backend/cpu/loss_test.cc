@@ -72,7 +72,7 @@ TEST(Loss, CrossEntropyBitsFollowNeitherSettingsNorNeighbours) {
   std::vector<float> whole(static_cast<std::size_t>(samples));
   softmax_cross_entropy({samples, classes, x.data(), labels.data(), whole.data()}, nullptr);
   for (std::int64_t m = 0; m < samples; m += 13) {
-    float alone;
+    float alone = 0;
     softmax_cross_entropy(
         {1, classes, x.data() + m * classes, &labels[static_cast<std::size_t>(m)], &alone},
         nullptr);

@@ -2,6 +2,7 @@
 #include "backend/cpu/movement.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <type_traits>
@@ -84,13 +85,12 @@ template <class To, class From>
 To convert(From x) {
   if constexpr (std::is_same_v<To, bool>) {
     return x != From{0};
-  } else if constexpr (std::is_floating_point_v<To>) {
-    return static_cast<To>(x);
-  } else if constexpr (std::is_floating_point_v<From>) {
+  } else if constexpr (std::is_floating_point_v<From> && !std::is_floating_point_v<To>) {
     // 2^63 and the like are exact as floats, the greatest integer itself may not be.
-    constexpr From kEnd = static_cast<From>(std::numeric_limits<To>::max() / 2 + 1) * From{2};
+    constexpr From kEnd =
+        static_cast<From>(To{1} << (std::numeric_limits<To>::digits - 1)) * From{2};
     if (!(x > static_cast<From>(std::numeric_limits<To>::min()))) {
-      return x != x ? To{0} : std::numeric_limits<To>::min();
+      return std::isnan(x) ? To{0} : std::numeric_limits<To>::min();
     }
     return x >= kEnd ? std::numeric_limits<To>::max() : static_cast<To>(x);
   } else {
