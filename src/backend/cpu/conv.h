@@ -28,6 +28,14 @@ struct ConvTap {
   std::int64_t offset;  // floats from where the position begins to read; set by prepare
 };
 
+// Segments [begin, end) of one block of the sums; without any it is left out, unless it is last.
+struct ConvBlockTerms {
+  std::int32_t begin, end;
+  bool is_first, is_last;
+
+  bool is_left_out() const { return begin == end && !is_last; }
+};
+
 // Output positions that see the same taps: all of them in a forward pass; in an input gradient
 // those with the same remainder by the stride. Row (i, j) is output position (first + step * (i,
 // j)).
@@ -39,14 +47,21 @@ struct ConvPhase {
   std::int64_t reach_h, reach_w;  // rows and columns that a position reads
   std::vector<ConvTap> taps;
   std::vector<ConvSegment> segments;
+  // Rows of the output above or below which the same taps lie in the padding are of one class;
+  // those taps are left out. Not for depthwise passes.
+  std::vector<std::uint16_t> row_classes;   // [rows_h]
+  std::vector<std::int64_t> class_ends;     // [rows_h]: where the run of rows like it ends
+  std::vector<ConvBlockTerms> blocks;       // [class][block]
+  std::vector<std::int64_t> block_weights;  // [block + 1]: floats from the panel's begin
   // Set by prepare, not for depthwise passes:
-  bool is_padded;              // some position reads outside: of a copy with zeros around
+  bool is_padded;              // some row reads beyond its ends: of a copy with zeros there
   bool is_even;                // each position of a batch reads one step behind the one before
   std::int64_t row_floats;     // of a row of what is read, the copy if there is one
   std::int64_t block_rows;     // positions whose input is held in the second cache
   std::int64_t padded_floats;  // of the copy for a block
 
   std::int64_t positions() const { return rows_h * rows_w; }
+  std::int64_t num_blocks() const { return static_cast<std::int64_t>(block_weights.size()) - 1; }
 };
 
 // A forward convolution or an input gradient, ready to run: both are sums over taps of a

@@ -21,15 +21,17 @@ struct ConvSegment {
   bool ends_block;
 };
 
-// One register tile: `rows` output positions by some vectors of output channels. Of more than
-// ConvKernels::free_rows rows, the first half (rounded up) and the second each read in equal steps,
-// the same in both.
+// One block of the sums of a register tile: `rows` output positions by some vectors of output
+// channels. Of more than ConvKernels::free_rows rows, the first half (rounded up) and the second
+// each read in equal steps, the same in both.
 struct ConvTile {
-  const float* const* inputs;  // [rows]: where each begins to read
-  std::int64_t input_offset;   // floats from there to the group's first channel
-  const ConvSegment* segments;
+  const float* const* inputs;   // [rows]: where each begins to read
+  std::int64_t input_offset;    // floats from there to the group's first channel
+  const ConvSegment* segments;  // of the block
   std::size_t num_segments;
-  const float* weights;  // of the first column
+  bool is_first, is_last;  // block of the sums; the last one is followed by the epilogue
+  float* totals;           // [rows][columns of the tile]: the sums of blocks until then
+  const float* weights;    // of the first column
   std::int64_t panel_stride;
   std::int64_t columns;  // that exist; may be less than the tile is wide
   float* y;              // of the first column

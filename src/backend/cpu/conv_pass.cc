@@ -26,23 +26,97 @@ void append(std::vector<ConvSegment>& segments, const ConvSegment& next, std::in
   segments.push_back(next);
 }
 
-// `run`: terms of a tap; `term_floats`: weights of one term, next to each other in the packing.
-std::vector<ConvSegment> cut_segments(const std::vector<ConvTap>& taps, std::int64_t run,
-                                      std::int64_t term_floats) {
+// How the terms of a layer lie: `run` terms of a tap, each with `term_floats` weights.
+struct Terms {
+  std::int64_t run, term_floats;
+
+  std::int64_t block_taps() const { return std::max<std::int64_t>(kBlock / run, 1); }
+  // Blocks that a tap longer than a block has.
+  std::int64_t tap_blocks() const { return run > kBlock ? (run + kBlock - 1) / kBlock : 1; }
+};
+
+// Appends the segments of a tap, of those of its terms that are in its block `piece`.
+void append_tap(std::vector<ConvSegment>& segments, const ConvTap& tap, const Terms& terms,
+                std::int64_t piece, bool ends_block) {
+  const std::int64_t first = piece * kBlock;
+  ConvSegment segment{};
+  segment.input_offset = tap.offset + first;
+  segment.weight_offset = (tap.slab * terms.run + first) * terms.term_floats;
+  segment.length = static_cast<std::int32_t>(std::min(kBlock, terms.run - first));
+  segment.ends_block = ends_block;
+  append(segments, segment, terms.term_floats);
+}
+
+std::vector<ConvSegment> depthwise_segments(const std::vector<ConvTap>& taps, const Terms& terms) {
   std::vector<ConvSegment> segments;
-  const std::int64_t block_taps = std::max<std::int64_t>(kBlock / run, 1);
   for (std::size_t t = 0; t < taps.size(); ++t) {
-    for (std::int64_t first = 0; first < run; first += kBlock) {
-      ConvSegment segment{};
-      segment.input_offset = taps[t].offset + first;
-      segment.weight_offset = (taps[t].slab * run + first) * term_floats;
-      segment.length = static_cast<std::int32_t>(std::min(kBlock, run - first));
-      segment.ends_block = run > kBlock || t + 1 == taps.size() ||
-                           static_cast<std::int64_t>(t + 1) % block_taps == 0;
-      append(segments, segment, term_floats);
-    }
+    const bool ends_block =
+        t + 1 == taps.size() || static_cast<std::int64_t>(t + 1) % terms.block_taps() == 0;
+    append_tap(segments, taps[t], terms, 0, ends_block);
   }
   return segments;
+}
+
+// Numbers the rows of a phase by the taps that they see.
+std::vector<std::vector<bool>> classify_rows(ConvPhase& phase, std::int64_t in_h) {
+  std::vector<std::vector<bool>> classes;
+  phase.row_classes.clear();
+  for (std::int64_t i = 0; i < phase.rows_h; ++i) {
+    std::vector<bool> seen;
+    for (const ConvTap& tap : phase.taps) {
+      const std::int64_t h = i * phase.in_step_h + tap.dh;
+      seen.push_back(h >= 0 && h < in_h);
+    }
+    auto place = std::find(classes.begin(), classes.end(), seen);
+    if (place == classes.end()) place = classes.insert(classes.end(), std::move(seen));
+    phase.row_classes.push_back(static_cast<std::uint16_t>(place - classes.begin()));
+  }
+  phase.class_ends.assign(static_cast<std::size_t>(phase.rows_h), phase.rows_h);
+  for (std::size_t i = phase.class_ends.size() - 1; i-- > 0;) {
+    const bool alike = phase.row_classes[i] == phase.row_classes[i + 1];
+    phase.class_ends[i] = alike ? phase.class_ends[i + 1] : static_cast<std::int64_t>(i) + 1;
+  }
+  return classes;
+}
+
+// The blocks of the sums of the rows that see some taps.
+void append_class(ConvPhase& phase, const std::vector<bool>& seen, const Terms& terms) {
+  const std::size_t begin = phase.blocks.size();
+  const auto taps = static_cast<std::int64_t>(phase.taps.size());
+  const std::int64_t step = terms.block_taps();
+  for (std::int64_t first = 0; first < std::max<std::int64_t>(taps, 1); first += step) {
+    for (std::int64_t piece = 0; piece < terms.tap_blocks(); ++piece) {
+      const auto from = static_cast<std::int32_t>(phase.segments.size());
+      std::vector<ConvSegment> segments;
+      for (std::int64_t t = first; t < std::min(first + step, taps); ++t) {
+        const auto tap = static_cast<std::size_t>(t);
+        if (seen[tap]) append_tap(segments, phase.taps[tap], terms, piece, false);
+      }
+      phase.segments.insert(phase.segments.end(), segments.begin(), segments.end());
+      phase.blocks.push_back({from, static_cast<std::int32_t>(phase.segments.size())});
+    }
+  }
+  std::size_t first = begin, last = phase.blocks.size() - 1;
+  const auto is_empty = [&](std::size_t i) { return phase.blocks[i].begin == phase.blocks[i].end; };
+  while (first < last && is_empty(first)) ++first;
+  while (last > first && is_empty(last)) --last;
+  phase.blocks[first].is_first = true;
+  phase.blocks[last].is_last = true;
+}
+
+void cut_blocks(ConvPhase& phase, const Terms& terms, std::int64_t in_h) {
+  for (const auto& seen : classify_rows(phase, in_h)) append_class(phase, seen, terms);
+  const auto taps = static_cast<std::int64_t>(phase.taps.size());
+  phase.block_weights.clear();
+  for (std::int64_t first = 0; first < std::max<std::int64_t>(taps, 1);
+       first += terms.block_taps()) {
+    for (std::int64_t piece = 0; piece < terms.tap_blocks(); ++piece) {
+      const std::int64_t slab = taps > 0 ? phase.taps[static_cast<std::size_t>(first)].slab : 0;
+      phase.block_weights.push_back((slab * terms.run + piece * kBlock) * terms.term_floats);
+    }
+  }
+  const std::int64_t length = std::min(kBlock, terms.run * terms.block_taps());
+  phase.block_weights.push_back(phase.block_weights.back() + length * terms.term_floats);
 }
 
 // `whole_rows`: a tap is a row of the kernel.
@@ -128,10 +202,8 @@ std::int64_t padded_floats(const ConvPhase& phase) {
 }
 
 void lay_out(const ConvPass& pass, ConvPhase& phase) {
-  const std::int64_t end_h = (phase.rows_h - 1) * phase.in_step_h + phase.low_h + phase.reach_h;
   const std::int64_t end_w = (phase.rows_w - 1) * phase.in_step_w + phase.low_w + phase.reach_w;
-  phase.is_padded = !phase.taps.empty() &&
-                    (phase.low_h < 0 || phase.low_w < 0 || end_h > pass.in_h || end_w > pass.in_w);
+  phase.is_padded = !phase.taps.empty() && (phase.low_w < 0 || end_w > pass.in_w);
   phase.is_even = !phase.is_padded && pass.in_w == phase.rows_w * phase.in_step_w &&
                   (phase.in_step_h == 1 && pass.in_h == phase.rows_h);
   // What a position adds to the input that is read: strides step over the rest.
@@ -156,8 +228,11 @@ void finish_pass(ConvPass& pass, std::int64_t tap_width) {
                              : (tap.dh - phase.low_h) * phase.row_floats +
                                    (tap.dw - phase.low_w) * pass.in_channels;
     }
-    phase.segments = depthwise ? cut_segments(phase.taps, 1, pass.in_channels)
-                               : cut_segments(phase.taps, pass.run, kConvPanel);
+    if (depthwise) {
+      phase.segments = depthwise_segments(phase.taps, {1, pass.in_channels});
+    } else {
+      cut_blocks(phase, {pass.run, kConvPanel}, pass.in_h);
+    }
   }
   if (depthwise) pass.zeros.assign(static_cast<std::size_t>(pass.in_channels), 0.0f);
   pass.kernels = &conv_kernels();
@@ -180,6 +255,9 @@ std::int64_t ConvPass::table_bytes() const {
   std::size_t bytes = zeros.size() * sizeof(float);
   for (const auto& phase : phases) {
     bytes += phase.taps.size() * sizeof(ConvTap) + phase.segments.size() * sizeof(ConvSegment);
+    bytes += phase.blocks.size() * sizeof(ConvBlockTerms) +
+             phase.block_weights.size() * sizeof(std::int64_t);
+    bytes += phase.row_classes.size() * (sizeof(std::uint16_t) + sizeof(std::int64_t));
   }
   return static_cast<std::int64_t>(bytes);
 }

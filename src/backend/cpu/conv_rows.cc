@@ -10,6 +10,7 @@ namespace batchwise::cpu {
 namespace {
 
 constexpr std::int64_t kAlignment = 64;
+constexpr std::int64_t kTileBytes = sizeof(ConvTileCut);
 // With fewer rows of the output than this for each thread, rows are cut too.
 constexpr std::int64_t kMinLinesForThread = 4;
 
@@ -36,21 +37,25 @@ const float* source_of(const ConvPass& pass, const ConvPhase& phase, const float
   const float* sample = x + lines.sample * pass.in_h * pass.in_w * pass.in_channels;
   const std::int64_t h = lines.first * phase.in_step_h + phase.low_h;
   if (!phase.is_padded) return sample + h * phase.row_floats + phase.low_w * pass.in_channels;
+  // Rows above and below are not read.
+  const std::int64_t begin = std::clamp<std::int64_t>(h, 0, pass.in_h);
   const std::int64_t rows = (lines.count - 1) * phase.in_step_h + phase.reach_h;
+  const std::int64_t end = std::clamp(h + rows, begin, pass.in_h);
   const PaddedCopy copy{pass.in_h, pass.in_w, pass.in_channels};
   float* to = padded;
-  padded += rows * phase.row_floats;
+  padded += (end - begin) * phase.row_floats;
   const std::int64_t skipped = first_column * phase.in_step_w;
-  copy.fill(sample, h, rows, phase.low_w + skipped, phase.row_floats / pass.in_channels, to);
-  return to - skipped * pass.in_channels;
+  copy.fill(sample, begin, end - begin, phase.low_w + skipped, phase.row_floats / pass.in_channels,
+            to);
+  return to - (begin - h) * phase.row_floats - skipped * pass.in_channels;
 }
 
 void cut_tiles(const ConvCut& cut, ConvRange range, ConvBlock& block) {
   block.num_tiles = 0;
   while (range.begin < range.end) {
-    const std::int64_t rows = cut.tile_rows(range);
-    block.tiles[block.num_tiles++] = static_cast<std::uint8_t>(rows);
-    range.begin += rows;
+    const ConvTileCut tile = cut.first_tile(range);
+    block.tiles[block.num_tiles++] = tile;
+    range.begin += tile.rows;
   }
 }
 
@@ -83,7 +88,8 @@ std::int64_t most_rows(const ConvPass& pass) {
 }  // namespace
 
 ConvCut::ConvCut(const ConvPass& pass, const ConvPhase& phase)
-    : max_rows_(pass.kernels->max_rows),
+    : phase_(phase),
+      max_rows_(pass.kernels->max_rows),
       width_(phase.rows_w),
       line_(phase.rows_w),
       pairs_lines_(false),
@@ -110,7 +116,7 @@ ConvRange ConvCut::part(std::int64_t positions, int part, int threads) const {
 
 std::int64_t ConvCut::block_end(ConvRange range) const {
   const std::int64_t line_end = (range.begin / width_ + 1) * width_;
-  if (width_ > block_rows_ && line_ != INT64_MAX) range.end = std::min(range.end, line_end);
+  if (width_ > block_rows_ && phase_.is_padded) range.end = std::min(range.end, line_end);
   const std::int64_t count = range.end - range.begin;
   if (count <= block_rows_) return range.end;
   // Blocks of whole lines where they are short, else of whole tiles.
@@ -123,20 +129,28 @@ std::int64_t ConvCut::block_end(ConvRange range) const {
   return range.begin + block_rows_ / max_rows_ * max_rows_;
 }
 
-std::int64_t ConvCut::tile_rows(ConvRange range) const {
-  const std::int64_t count = range.end - range.begin;
-  if (line_ == INT64_MAX) return first_of_equal(count, max_rows_);
-  const std::int64_t column = range.begin % line_;
-  if (pairs_lines_ && column == 0 && count >= 2 * line_) return 2 * line_;
-  return first_of_equal(std::min(count, line_ - column), max_rows_);
+ConvTileCut ConvCut::first_tile(ConvRange range) const {
+  const std::int64_t line = range.begin / width_;
+  const std::int64_t column = range.begin % width_;
+  const std::int64_t i = line % phase_.rows_h;
+  const auto at = static_cast<std::size_t>(i);
+  std::int64_t count = range.end - range.begin;
+  // Rows of one class; where all are of one, samples follow each other too.
+  const std::int64_t end = phase_.class_ends[at];
+  const bool wraps = phase_.class_ends[0] == phase_.rows_h;
+  if (!wraps) count = std::min(count, (end - i) * width_ - column);
+  const bool pairs = pairs_lines_ && column == 0 && count >= 2 * width_;
+  if (line_ != INT64_MAX && !pairs) count = std::min(count, width_ - column);
+  const std::int64_t rows = pairs ? 2 * width_ : first_of_equal(count, max_rows_);
+  return {static_cast<std::uint16_t>(rows), phase_.row_classes[at]};
 }
 
 std::int64_t conv_block_bytes(const ConvPass& pass) {
   std::int64_t padded = 0;
   for (const auto& phase : pass.phases) padded = std::max(padded, phase.padded_floats);
   const std::int64_t rows = most_rows(pass);
-  return 2 * round_up(rows * 8, kAlignment) + round_up(rows, kAlignment) +
-         round_up(padded * 4, kAlignment);
+  return 2 * round_up(rows * 8, kAlignment) + round_up(rows * kTileBytes, kAlignment) +
+         rows * kConvTotals * 4 + round_up(padded * 4, kAlignment);
 }
 
 ConvBlock conv_block(const ConvPass& pass, void* memory) {
@@ -144,9 +158,11 @@ ConvBlock conv_block(const ConvPass& pass, void* memory) {
   auto* inputs = static_cast<std::byte*>(memory);
   auto* offsets = inputs + round_up(rows * 8, kAlignment);
   auto* tiles = offsets + round_up(rows * 8, kAlignment);
-  auto* padded = tiles + round_up(rows, kAlignment);
+  auto* totals = tiles + round_up(rows * kTileBytes, kAlignment);
+  auto* padded = totals + rows * kConvTotals * 4;
   return {reinterpret_cast<const float**>(inputs), reinterpret_cast<std::int64_t*>(offsets),
-          reinterpret_cast<std::uint8_t*>(tiles), 0, reinterpret_cast<float*>(padded)};
+          reinterpret_cast<ConvTileCut*>(tiles),   0,
+          reinterpret_cast<float*>(totals),        reinterpret_cast<float*>(padded)};
 }
 
 void fill_conv_block(const ConvPass& pass, const ConvPhase& phase, const ConvCut& cut,

@@ -12,6 +12,11 @@ struct ConvRange {
   std::int64_t begin, end;
 };
 
+// A tile: its positions, and the class of the rows of the output that they are in.
+struct ConvTileCut {
+  std::uint16_t rows, row_class;
+};
+
 // Where cuts may be. A tile of more than free_rows rows wants both its halves to read in equal
 // steps, so it lies in one row of the output, or is two short ones.
 class ConvCut {
@@ -22,10 +27,10 @@ class ConvCut {
   ConvRange part(std::int64_t positions, int part, int threads) const;
   // The end of the block that begins a range.
   std::int64_t block_end(ConvRange range) const;
-  // Positions of the tile that begins a range.
-  std::int64_t tile_rows(ConvRange range) const;
+  ConvTileCut first_tile(ConvRange range) const;
 
  private:
+  const ConvPhase& phase_;
   std::int64_t max_rows_;  // of a tile
   std::int64_t width_;     // of the phase
   std::int64_t line_;      // tiles end at its multiples
@@ -33,12 +38,16 @@ class ConvCut {
   std::int64_t block_rows_;
 };
 
+// Columns of the sums of blocks that are kept for each position.
+inline constexpr std::int64_t kConvTotals = 2 * kConvPanel;
+
 // What a thread knows of a block while columns pass over it; memory of its scratch.
 struct ConvBlock {
   const float** inputs;     // [position]: where it begins to read
   std::int64_t* y_offsets;  // [position]
-  std::uint8_t* tiles;      // rows of each
+  ConvTileCut* tiles;
   std::int64_t num_tiles;
+  float* totals;  // [position][kConvTotals]
   float* padded;  // a copy of the input, with zeros around
 };
 

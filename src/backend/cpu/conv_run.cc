@@ -18,11 +18,21 @@ struct Job {
 };
 
 // log2 of the vectors of the next tile, whose columns end at `end` and whose panels at `panel_end`.
-int choose_vectors(const ConvKernels& kernels, std::int64_t rows, std::int64_t columns,
+int choose_vectors(const ConvKernels& kernels, bool are_few_rows, std::int64_t columns,
                    std::int64_t panel_columns) {
   const std::int64_t lanes = kernels.lanes;
-  if (rows <= kernels.max_wide_rows && columns > 2 * lanes && panel_columns >= 4 * lanes) return 2;
+  if (are_few_rows && columns > 2 * lanes && panel_columns >= 4 * lanes) return 2;
   return columns > lanes && panel_columns >= 2 * lanes ? 1 : 0;
+}
+
+// Wide tiles are for few rows; what they sum must fit the totals.
+bool are_few_rows(const ConvKernels& kernels, const ConvPhase& phase, const ConvBlock& block) {
+  std::int64_t rows = 0, most = 0;
+  for (std::int64_t t = 0; t < block.num_tiles; ++t) {
+    most = std::max<std::int64_t>(most, block.tiles[t].rows);
+    rows += block.tiles[t].rows;
+  }
+  return most <= kernels.max_wide_rows && 2 * rows <= phase.block_rows;
 }
 
 // Columns of a group: all output channels, or what one thread does of them.
@@ -31,7 +41,48 @@ struct Columns {
   ConvRange range;
 };
 
-// All columns of one group over a block of positions.
+// The weights that tiles fetch for later: four tiles fetch a quarter each.
+struct Ahead {
+  const float* weights = nullptr;  // of the first panel, or null
+  std::int64_t panel_stride, floats, width;
+
+  void aim(ConvTile& tile, std::int64_t t) const {
+    tile.ahead = tile.weights;
+    tile.ahead_step = 0;
+    if (weights == nullptr || t >= kAheadTiles) return;
+    const std::int64_t first = t * (width * floats / kConvPanel / kAheadTiles);
+    tile.ahead = weights + first / floats * panel_stride + first % floats;
+    tile.ahead_step = kConvPanel;
+  }
+};
+
+// One block of the sums of all tiles.
+void run_tiles(const ConvPass& pass, const ConvPhase& phase, const ConvBlock& block,
+               std::int64_t index, int log, const Ahead& ahead, ConvTile tile) {
+  const std::int64_t width = std::int64_t{pass.kernels->lanes} << log;
+  tile.inputs = block.inputs;
+  tile.y_offsets = block.y_offsets;
+  tile.totals = block.totals;
+  for (std::int64_t t = 0; t < block.num_tiles; ++t) {
+    const ConvTileCut cut = block.tiles[t];
+    const auto place = static_cast<std::size_t>(cut.row_class * phase.num_blocks() + index);
+    const ConvBlockTerms terms = phase.blocks[place];
+    if (!terms.is_left_out()) {
+      tile.segments = phase.segments.data() + terms.begin;
+      tile.num_segments = static_cast<std::size_t>(terms.end - terms.begin);
+      tile.is_first = terms.is_first;
+      tile.is_last = terms.is_last;
+      ahead.aim(tile, t);
+      pass.kernels->tile[log][cut.rows](tile);
+    }
+    tile.inputs += cut.rows;
+    tile.y_offsets += cut.rows;
+    tile.totals += cut.rows * width;
+  }
+}
+
+// All columns of one group over a block of positions. A block of the sums is done for all tiles
+// before the next: its weights stay in the first cache.
 void run_columns(const Job& job, const ConvPhase& phase, const ConvBlock& block,
                  const Columns& columns) {
   const ConvPass& pass = job.pass;
@@ -40,13 +91,11 @@ void run_columns(const Job& job, const ConvPhase& phase, const ConvBlock& block,
   ConvTile tile{};
   tile.panel_stride = pass.slabs * pass.run * kConvPanel;
   tile.input_offset = columns.group * pass.group_in();
-  tile.segments = phase.segments.data();
-  tile.num_segments = phase.segments.size();
   const float* weights = job.packed + columns.group * panels * tile.panel_stride;
-  const std::int64_t most_rows = *std::max_element(block.tiles, block.tiles + block.num_tiles);
+  const bool few_rows = are_few_rows(kernels, phase, block);
   for (std::int64_t column = columns.range.begin; column < columns.range.end;) {
-    const int log = choose_vectors(kernels, most_rows, columns.range.end - column,
-                                   panels * kConvPanel - column);
+    const int log =
+        choose_vectors(kernels, few_rows, columns.range.end - column, panels * kConvPanel - column);
     const std::int64_t channel = columns.group * pass.group_out() + column;
     Epilogue epilogue = job.epilogue;
     if (epilogue.bias != nullptr) epilogue.bias += channel;
@@ -55,22 +104,19 @@ void run_columns(const Job& job, const ConvPhase& phase, const ConvBlock& block,
     tile.columns = columns.range.end - column;
     tile.y = job.y + channel;
     tile.epilogue = &epilogue;
-    tile.inputs = block.inputs;
-    tile.y_offsets = block.y_offsets;
-    const std::int64_t width = kernels.lanes << log;
-    const bool more = column + width < columns.range.end;
-    for (std::int64_t t = 0; t < block.num_tiles; ++t) {
-      // The first four tiles fetch the weights of the next columns, a quarter each.
-      const bool fetches = more && t < kAheadTiles;
-      const float* next = tile.weights + width / kConvPanel * tile.panel_stride;
-      tile.ahead = fetches ? next + t * (width * tile.panel_stride / kConvPanel / kAheadTiles)
-                           : tile.weights;
-      tile.ahead_step = fetches ? kConvPanel : 0;
-      kernels.tile[log][block.tiles[t]](tile);
-      tile.inputs += block.tiles[t];
-      tile.y_offsets += block.tiles[t];
-    }
+    const std::int64_t width = std::int64_t{kernels.lanes} << log;
     column += width;
+    for (std::int64_t b = 0; b < phase.num_blocks(); ++b) {
+      const bool same_columns = b + 1 < phase.num_blocks();
+      const auto next = static_cast<std::size_t>(same_columns ? b + 1 : 0);
+      Ahead ahead{nullptr, tile.panel_stride,
+                  phase.block_weights[next + 1] - phase.block_weights[next], width};
+      if (same_columns || column < columns.range.end) {
+        ahead.weights = tile.weights + phase.block_weights[next] +
+                        (same_columns ? 0 : width / kConvPanel * tile.panel_stride);
+      }
+      run_tiles(pass, phase, block, b, log, ahead, tile);
+    }
   }
 }
 

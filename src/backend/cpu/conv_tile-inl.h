@@ -200,40 +200,32 @@ HWY_INLINE void conv_store_sums(D d, const ConvTile& tile, hn::Vec<D> (&sums)[kR
   });
 }
 
-// The forward micro-kernel. Sums of blocks are kept on the stack: a load, an addition and a store
-// for about every 256 multiply-adds.
+// The forward micro-kernel: one block of every sum.
 template <class D, int kRows, int kVectors>
 HWY_NOINLINE void conv_tile(const ConvTile& tile) {
   const D d;
   constexpr int kLanes = kConvLanes<D>;
   constexpr int kWidth = kVectors * kLanes;
-  HWY_ALIGN float totals[kRows * kWidth];
-  for (int r = 0; r < kRows; ++r) {
+  for (int r = 0; tile.is_last && r < kRows; ++r) {
     conv_prefetch_row<kWidth>(tile.y + tile.y_offsets[r]);
   }
   hn::Vec<D> sums[kRows][kVectors];
   conv_clear(d, sums);
   ConvAhead ahead{tile.ahead, tile.ahead_step};
-  bool first_block = true;
   for (std::size_t i = 0; i < tile.num_segments; ++i) {
-    const ConvSegment& segment = tile.segments[i];
-    conv_add_segment(d, tile, segment, ahead, sums);
-    if (!segment.ends_block) continue;
-    const bool last_block = i + 1 == tile.num_segments;
-    if (first_block && last_block) break;
-    conv_each_sum<kRows, kVectors>([&](auto r, auto v) BW_CONV_INLINE {
-      float* total = totals + r * kWidth + v * kLanes;
-      if (!first_block) sums[r][v] = hn::Add(hn::Load(d, total), sums[r][v]);
-      if (!last_block) hn::Store(sums[r][v], d, total);
-    });
-    if (!last_block) conv_clear(d, sums);
-    first_block = false;
+    conv_add_segment(d, tile, tile.segments[i], ahead, sums);
   }
-  if (tile.columns >= kWidth) return conv_store_sums(d, tile, sums);
+  if (!tile.is_first) {
+    conv_each_sum<kRows, kVectors>([&](auto r, auto v) BW_CONV_INLINE {
+      const auto total = hn::Load(d, tile.totals + r * kWidth + v * kLanes);
+      sums[r][v] = hn::Add(total, sums[r][v]);
+    });
+  }
+  if (tile.is_last && tile.columns >= kWidth) return conv_store_sums(d, tile, sums);
   conv_each_sum<kRows, kVectors>([&](auto r, auto v) BW_CONV_INLINE {
-    hn::Store(sums[r][v], d, totals + r * kWidth + v * kLanes);
+    hn::Store(sums[r][v], d, tile.totals + r * kWidth + v * kLanes);
   });
-  conv_store_tile(d, totals, kRows, kWidth, tile);
+  if (tile.is_last) conv_store_tile(d, tile.totals, kRows, kWidth, tile);
 }
 
 }  // namespace batchwise::cpu::HWY_NAMESPACE
