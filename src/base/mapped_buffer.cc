@@ -15,6 +15,12 @@ MappedBuffer::MappedBuffer(std::int64_t bytes) : bytes_(bytes) {
                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (place == MAP_FAILED) fail_environment("memory", "cannot map {} bytes", bytes);
   data_ = static_cast<std::byte*>(place);
+#ifdef MADV_HUGEPAGE
+  // Weights are read from end to end, where a small page costs a look-up every 4 KiB. Large pages
+  // are used only where all of one lies in the range, so no more is taken than was asked for; a
+  // system that has none goes on without.
+  madvise(place, static_cast<std::size_t>(bytes), MADV_HUGEPAGE);
+#endif
 }
 
 MappedBuffer::~MappedBuffer() {
