@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <gtest/gtest.h>
-#include <stdlib.h>
 #include <zlib.h>
 
 #include <cstddef>
@@ -30,13 +29,13 @@ class TestFolder {
   std::string operator/(std::string_view name) const { return path_ + "/" + std::string(name); }
   // Writes a file, with the folders above it, and returns its path.
   std::string write(std::string_view name, std::string_view bytes) const {
-    const std::string file = *this / name;
+    std::string file = *this / name;
     std::filesystem::create_directories(std::filesystem::path(file).parent_path());
     std::ofstream(file, std::ios::binary).write(bytes.data(), std::ssize(bytes));
     return file;
   }
   std::string write_gzip(std::string_view name, std::string_view bytes) const {
-    const std::string file = *this / name;
+    std::string file = *this / name;
     gzFile out = gzopen(file.c_str(), "wb");
     gzwrite(out, bytes.data(), static_cast<unsigned>(bytes.size()));
     gzclose(out);
@@ -57,7 +56,7 @@ inline std::string file_content(const std::string& path) {
 // The repository's root: where ctest runs tests. A test started elsewhere finds it by its source,
 // unless the compiler was given a relative name.
 inline std::filesystem::path repository_root() {
-  const std::filesystem::path here = std::filesystem::current_path();
+  std::filesystem::path here = std::filesystem::current_path();
   if (std::filesystem::exists(here / "src/data/fixtures")) return here;
   return std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
 }

@@ -15,7 +15,7 @@ std::vector<float> floats_of_all_sizes() {
   std::vector<float> values;
   for (std::uint64_t bits = 0; bits < (1ull << 32); bits += 4099) {
     const auto word = static_cast<std::uint32_t>(bits);
-    float value;
+    float value = 0;
     std::memcpy(&value, &word, sizeof value);
     if (!std::isnan(value)) values.push_back(value);
   }

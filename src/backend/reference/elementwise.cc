@@ -164,10 +164,10 @@ void sum(const ReferenceCall& call) {
 }
 // A NaN anywhere gives NaN.
 void max(const ReferenceCall& call) {
-  variadic(call, [](auto a, auto b) { return a > b || a != a ? a : b; });
+  variadic(call, [](auto a, auto b) { return a > b || std::isnan(a) ? a : b; });
 }
 void min(const ReferenceCall& call) {
-  variadic(call, [](auto a, auto b) { return a < b || a != a ? a : b; });
+  variadic(call, [](auto a, auto b) { return a < b || std::isnan(a) ? a : b; });
 }
 
 void where(const ReferenceCall& call) {
@@ -192,7 +192,7 @@ To cast_element(From x) {
   if constexpr (std::is_same_v<To, bool>) {
     return x != From{0};
   } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
-    if (x != x) return 0;
+    if (std::isnan(x)) return 0;
     if (x <= static_cast<From>(std::numeric_limits<To>::min())) {
       return std::numeric_limits<To>::min();
     }

@@ -227,7 +227,7 @@ TEST(ReferenceLoss, NamesALabelOutOfRange) {
   RunState state;
   state.first_sample = 32;
   try {
-    OneOp("CrossEntropy", {ramp<float>({2, 4}, 0), labels}, {}, 1, {}, state);
+    const OneOp run("CrossEntropy", {ramp<float>({2, 4}, 0), labels}, {}, 1, {}, state);
     FAIL() << "label 4 of 4 classes was taken";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kInvalidInput);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <type_traits>
 
@@ -65,7 +66,7 @@ void reduce_max(const ReferenceCall& call) {
     std::fill(y, y + kept.elements(), least);
     walk<1>(shape, {broadcast_strides(kept, shape)}, [&](std::int64_t i, const auto& at) {
       T& best = y[at[0]];
-      if (x[i] > best || x[i] != x[i]) best = x[i];
+      if (x[i] > best || std::isnan(x[i])) best = x[i];
     });
   });
 }
