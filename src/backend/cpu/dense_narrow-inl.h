@@ -41,23 +41,58 @@ HWY_INLINE hn::Vec<D> load_every_fourth_row(D d, const float* rows, std::int64_t
   }
 }
 
-// columns[i] = element i of all rows.
+// Transposes four rows within each block of four lanes: in each block, columns[i] = element i of
+// the block of all four.
 template <class D>
-HWY_INLINE void load_transposed(D d, const float* rows, std::int64_t stride,
-                                hn::Vec<D> (&columns)[4]) {
+HWY_INLINE void transpose_in_blocks(D d, const hn::Vec<D> (&rows)[4], hn::Vec<D> (&columns)[4]) {
   const hn::Repartition<double, D> pairs;
-  const auto row0 = load_every_fourth_row(d, rows, stride);
-  const auto row1 = load_every_fourth_row(d, rows + stride, stride);
-  const auto row2 = load_every_fourth_row(d, rows + 2 * stride, stride);
-  const auto row3 = load_every_fourth_row(d, rows + 3 * stride, stride);
-  const auto low01 = hn::BitCast(pairs, hn::InterleaveLower(d, row0, row1));
-  const auto high01 = hn::BitCast(pairs, hn::InterleaveUpper(d, row0, row1));
-  const auto low23 = hn::BitCast(pairs, hn::InterleaveLower(d, row2, row3));
-  const auto high23 = hn::BitCast(pairs, hn::InterleaveUpper(d, row2, row3));
+  const auto low01 = hn::BitCast(pairs, hn::InterleaveLower(d, rows[0], rows[1]));
+  const auto high01 = hn::BitCast(pairs, hn::InterleaveUpper(d, rows[0], rows[1]));
+  const auto low23 = hn::BitCast(pairs, hn::InterleaveLower(d, rows[2], rows[3]));
+  const auto high23 = hn::BitCast(pairs, hn::InterleaveUpper(d, rows[2], rows[3]));
   columns[0] = hn::BitCast(d, hn::InterleaveLower(pairs, low01, low23));
   columns[1] = hn::BitCast(d, hn::InterleaveUpper(pairs, low01, low23));
   columns[2] = hn::BitCast(d, hn::InterleaveLower(pairs, high01, high23));
   columns[3] = hn::BitCast(d, hn::InterleaveUpper(pairs, high01, high23));
+}
+
+// columns[i] = element i of all rows.
+template <class D>
+HWY_INLINE void load_transposed(D d, const float* rows, std::int64_t stride,
+                                hn::Vec<D> (&columns)[4]) {
+  const hn::Vec<D> parts[4] = {load_every_fourth_row(d, rows, stride),
+                               load_every_fourth_row(d, rows + stride, stride),
+                               load_every_fourth_row(d, rows + 2 * stride, stride),
+                               load_every_fourth_row(d, rows + 3 * stride, stride)};
+  transpose_in_blocks(d, parts, columns);
+}
+
+// The same for 16 elements of 16 rows: each line of memory is loaded once, whole.
+template <class D>
+HWY_INLINE void load_transposed(D d, const float* rows, std::int64_t stride,
+                                hn::Vec<D> (&columns)[16]) {
+  static_assert(kLanes<D> == 16);
+  hn::Vec<D> quads[4][4];  // block b of quads[q][i]: element 4 b + i of rows 4 q to 4 q + 3
+#pragma GCC unroll 4
+  for (int q = 0; q < 4; ++q) {
+    const hn::Vec<D> quad[4] = {hn::LoadU(d, rows), hn::LoadU(d, rows + stride),
+                                hn::LoadU(d, rows + 2 * stride), hn::LoadU(d, rows + 3 * stride)};
+    transpose_in_blocks(d, quad, quads[q]);
+    rows += 4 * stride;
+    keep_apart(rows);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    const auto a = quads[0][i], b = quads[1][i], c = quads[2][i], e = quads[3][i];
+    const auto even_ab = hn::OddEvenBlocks(hn::SwapAdjacentBlocks(b), a);
+    const auto odd_ab = hn::OddEvenBlocks(b, hn::SwapAdjacentBlocks(a));
+    const auto even_ce = hn::OddEvenBlocks(hn::SwapAdjacentBlocks(e), c);
+    const auto odd_ce = hn::OddEvenBlocks(e, hn::SwapAdjacentBlocks(c));
+    columns[i] = hn::ConcatLowerLower(d, even_ce, even_ab);
+    columns[4 + i] = hn::ConcatLowerLower(d, odd_ce, odd_ab);
+    columns[8 + i] = hn::ConcatUpperUpper(d, even_ce, even_ab);
+    columns[12 + i] = hn::ConcatUpperUpper(d, odd_ce, odd_ab);
+  }
 }
 
 // Rows that vectors run across: element (row, k) at data[row * stride + k], k < terms.
@@ -88,36 +123,29 @@ HWY_INLINE void add_narrow_chain(D d, const NarrowRows& a, const NarrowFactor& b
                                  hn::Vec<D> (&sums)[kGroups][kColumns]) {
   constexpr int kVisit = 16;  // a whole cache line of each row
   constexpr int kLinesAhead = 8;
+  // Elements transposed together: as many as there are registers for.
+  constexpr int kTransposed = kLanes<D> == 16 ? 16 : 4;
   const std::int64_t group_stride = kLanes<D> * a.stride;
   std::int64_t k = 0;
   for (; k + kVisit <= a.terms; k += kVisit) {
 #pragma GCC unroll 4
     for (int group = 0; group < kGroups; ++group) {
       const float* rows = a.data + group * group_stride + k;
-      std::int64_t stride = a.stride;
-      alignas(64) float copy[kLanes<D> * kVisit];
+      keep_apart(rows);
       if (kPrefetch) {
-        for (int i = 0; i < kLanes<D>; ++i) {
-          __builtin_prefetch(rows + i * a.stride + kLinesAhead * kVisit, 0, 2);
+        const float* ahead = rows + kLinesAhead * kVisit;
+#pragma GCC unroll 16
+        for (int i = 0; i < kLanes<D>; ++i, ahead += a.stride) {
+          __builtin_prefetch(ahead, 0, 2);
+          keep_apart(ahead);
         }
       }
-      if (kLanes < D >> 12 && a.stride % 256 == 0) {
-        // So many lines would fall on a few sets of the first cache and push each other out.
-        const hn::CappedTag<float, kVisit> line;
-        for (int i = 0; i < kLanes<D>; ++i) {
-          for (int j = 0; j < kVisit; j += kLanes<decltype(line)>) {
-            hn::Store(hn::LoadU(line, rows + i * a.stride + j), line, copy + i * kVisit + j);
-          }
-        }
-        rows = copy;
-        stride = kVisit;
-      }
 #pragma GCC unroll 4
-      for (int part = 0; part < kVisit; part += 4) {
-        hn::Vec<D> columns[4];
-        load_transposed(d, rows + part, stride, columns);
-#pragma GCC unroll 4
-        for (int u = 0; u < 4; ++u) {
+      for (int part = 0; part < kVisit; part += kTransposed) {
+        hn::Vec<D> columns[kTransposed];
+        load_transposed(d, rows + part, a.stride, columns);
+#pragma GCC unroll 16
+        for (int u = 0; u < kTransposed; ++u) {
           add_narrow_terms(d, b, k + part + u, columns[u], sums[group]);
         }
       }

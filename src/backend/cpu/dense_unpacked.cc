@@ -13,7 +13,7 @@ namespace batchwise::cpu::HWY_NAMESPACE {
 
 // Rows of B that pass over the columns together: streams enough to read at full speed, and for one
 // row of A few enough that its elements stay in registers.
-inline constexpr int kTermsAtOnce = 8;
+inline constexpr int kTermsAtOnce = 4;
 // Rows of A whose sums are in registers together.
 inline constexpr int kRowsAtOnce = 8;
 // Sums that a thread has under way: they stay in the first cache.
@@ -177,7 +177,7 @@ HWY_NOINLINE void sum_transposed_columns(const DenseJob& job, std::int64_t colum
 // Columns [begin, end) of at most kRowsAtOnce rows.
 template <class D, int kRows>
 void sum_transposed_range(const DenseJob& job, std::int64_t begin, std::int64_t end) {
-  constexpr int kGroups = narrow_groups(kRows);
+  constexpr int kGroups = kRows <= 2 ? 2 : 1;  // chains enough to hide their latency
   std::int64_t column = begin;
   for (; column + kGroups * kLanes<D> <= end; column += kGroups * kLanes<D>) {
     sum_transposed_columns<D, kRows, kGroups>(job, column, column);
