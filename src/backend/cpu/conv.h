@@ -14,9 +14,9 @@
 // order and, within a tap, over the input channels in order. Whole taps, or pieces of 256 channels
 // where a tap is longer, form blocks of at most 256 terms; a block is one chain of fused
 // multiply-adds from zero, and block sums are added in order; then bias, residual, activation. A
-// place in the padding is a term of zero. All of it follows from the layer alone: never from the
-// batch, the threads, the tile or the width of the vectors. (SSE4 rounds products, so its bits are
-// its own.)
+// place in the padding left or right of the input is a term of zero; rows of the kernel above or
+// below it are left out. All of it follows from the layer alone: never from the batch, the threads,
+// the tile or the width of the vectors. (SSE4 rounds products, so its bits are its own.)
 //
 // Functions are safe to call from several threads, each with its own pool and scratch.
 namespace batchwise::cpu {
