@@ -42,7 +42,7 @@ Loss choose_loss(const FitSettings& settings, const DataSource& data) {
 
 std::string choose_metric(const std::string& name, Loss loss) {
   const bool classes = loss == Loss::kCrossEntropy;
-  const std::string fits = classes ? "accuracy" : "mean_absolute_error";
+  std::string fits = classes ? "accuracy" : "mean_absolute_error";
   if (name.empty() || name == fits || (name == "mae" && !classes)) return fits;
   if (name == "accuracy" || name == "mae" || name == "mean_absolute_error") {
     fail_input("--metric", "{} does not go with the loss {}", name,

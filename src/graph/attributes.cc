@@ -57,7 +57,8 @@ std::string Attributes::get_string(const std::string& name, const std::string& f
 std::vector<std::int64_t> Attributes::get_ints(const std::string& name,
                                                std::vector<std::int64_t> fallback) const {
   const auto* value = find<std::vector<std::int64_t>>(values_, name);
-  return value ? *value : fallback;
+  if (value != nullptr) return *value;
+  return fallback;
 }
 std::vector<double> Attributes::get_floats(const std::string& name) const {
   const auto* value = find<std::vector<double>>(values_, name);

@@ -13,8 +13,8 @@ ValueId Graph::add_value(Value value) {
   return ValueId(values.size() - 1);
 }
 
-ValueId Graph::add_input(std::string name_, TensorType type, BatchAxis batch) {
-  const ValueId id = add_value({.name = std::move(name_),
+ValueId Graph::add_input(std::string value_name, TensorType type, BatchAxis batch) {
+  const ValueId id = add_value({.name = std::move(value_name),
                                 .type = std::move(type),
                                 .kind = ValueKind::kInput,
                                 .batch = batch});
@@ -22,15 +22,16 @@ ValueId Graph::add_input(std::string name_, TensorType type, BatchAxis batch) {
   return id;
 }
 
-ValueId Graph::add_constant(std::string name_, Tensor tensor) {
-  return add_value({.name = std::move(name_),
-                    .type = {tensor.dtype(), tensor.shape()},
+ValueId Graph::add_constant(std::string value_name, Tensor tensor) {
+  TensorType type{tensor.dtype(), tensor.shape()};
+  return add_value({.name = std::move(value_name),
+                    .type = std::move(type),
                     .kind = ValueKind::kConstant,
                     .constant = std::move(tensor)});
 }
 
-ValueId Graph::add_state(std::string name_, TensorType type, std::optional<Tensor> initial) {
-  return add_value({.name = std::move(name_),
+ValueId Graph::add_state(std::string value_name, TensorType type, std::optional<Tensor> initial) {
+  return add_value({.name = std::move(value_name),
                     .type = std::move(type),
                     .kind = ValueKind::kState,
                     .constant = std::move(initial)});
