@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <set>
@@ -183,11 +184,13 @@ bool is_trainable(const std::set<std::string>& ops) {
 bool is_expected(const OpDef& row) { return row.gradient != nullptr && row.min_opset > 0; }
 
 TEST(RandomTraining, GivesTheSameBitsHoweverTheBatchIsCut) {
+  const bool is_quick = std::getenv("BATCHWISE_QUICK_TESTS") != nullptr;
+  const int num_graphs = is_quick ? kGraphs / 8 : kGraphs;
   Tally tally;
   RandomGraphOptions options;
   options.most_elements = 1000;
   options.begins_with_layer = true;
-  for (std::uint64_t seed = 1; tally.graphs < kGraphs; ++seed) {
+  for (std::uint64_t seed = 1; tally.graphs < num_graphs; ++seed) {
     OpCounts counts = tally.ops;  // what is rarely trained through is drawn more often
     const Graph graph = random_graph(seed, options, counts);
     const RandomTraining training = make_training(graph, seed % 8 == 0 ? kLargeBatch : kBatch);
@@ -204,8 +207,9 @@ TEST(RandomTraining, GivesTheSameBitsHoweverTheBatchIsCut) {
     for (const std::string& op : ops) ++tally.ops[op];
   }
   // Otherwise the above says little.
-  EXPECT_GE(tally.cut_in_three, kGraphs * 3 / 4);
-  EXPECT_GE(tally.learned, kGraphs * 3 / 4);
+  EXPECT_GE(tally.cut_in_three, num_graphs * 3 / 4);
+  EXPECT_GE(tally.learned, num_graphs * 3 / 4);
+  if (is_quick) return;
   for (const OpDef* row : all_ops()) {
     if (!is_expected(*row)) continue;
     EXPECT_GE(tally.ops[std::string(row->name)], kLeastGraphsOfAnOp) << row->name;
