@@ -22,7 +22,7 @@ HWY_NOINLINE void conv_gradient_tile(const ConvGradientTile& tile) {
   constexpr int kLanes = kConvLanes<D>;
   constexpr int kUnroll = 4;
   for (int r = 0; r < kRows; ++r) {
-    conv_prefetch_row<kVectors * kLanes>(tile.sum + r * tile.sum_stride);
+    conv_prefetch_row<kVectors * kLanes, true>(tile.sum + r * tile.sum_stride);
   }
   hn::Vec<D> sums[kRows][kVectors];
   conv_clear(d, sums);

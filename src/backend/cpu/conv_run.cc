@@ -41,18 +41,33 @@ struct Columns {
   ConvRange range;
 };
 
-// The weights that tiles fetch for later: four tiles fetch a quarter each.
+// Floats that lie side by side.
+struct Stretch {
+  const float* begin = nullptr;
+  const float* end = nullptr;
+};
+
+// What tiles fetch for later: the weights, of which four tiles fetch a quarter each, then input.
 struct Ahead {
   const float* weights = nullptr;  // of the first panel, or null
   std::int64_t panel_stride, floats, width;
+  Stretch& input;
 
   void aim(ConvTile& tile, std::int64_t t) const {
     tile.ahead = tile.weights;
     tile.ahead_step = 0;
-    if (weights == nullptr || t >= kAheadTiles) return;
-    const std::int64_t first = t * (width * floats / kConvPanel / kAheadTiles);
-    tile.ahead = weights + first / floats * panel_stride + first % floats;
-    tile.ahead_step = kConvPanel;
+    if (weights != nullptr && t < kAheadTiles) {
+      const std::int64_t first = t * (width * floats / kConvPanel / kAheadTiles);
+      tile.ahead = weights + first / floats * panel_stride + first % floats;
+      tile.ahead_step = kConvPanel;
+    } else if (input.begin < input.end) {
+      tile.ahead = input.begin;
+      tile.ahead_step = kConvPanel;
+      // A tile fetches a line for every four of weights that it reads.
+      for (std::size_t s = 0; s < tile.num_segments; ++s) {
+        input.begin += tile.segments[s].length * width / (4 * kConvPanel) * kConvPanel;
+      }
+    }
   }
 };
 
@@ -84,7 +99,7 @@ void run_tiles(const ConvPass& pass, const ConvPhase& phase, const ConvBlock& bl
 // All columns of one group over a block of positions. A block of the sums is done for all tiles
 // before the next: its weights stay in the first cache.
 void run_columns(const Job& job, const ConvPhase& phase, const ConvBlock& block,
-                 const Columns& columns) {
+                 const Columns& columns, Stretch& next_input) {
   const ConvPass& pass = job.pass;
   const ConvKernels& kernels = *pass.kernels;
   const std::int64_t panels = (pass.group_out() + kConvPanel - 1) / kConvPanel;
@@ -110,7 +125,7 @@ void run_columns(const Job& job, const ConvPhase& phase, const ConvBlock& block,
       const bool same_columns = b + 1 < phase.num_blocks();
       const auto next = static_cast<std::size_t>(same_columns ? b + 1 : 0);
       Ahead ahead{nullptr, tile.panel_stride,
-                  phase.block_weights[next + 1] - phase.block_weights[next], width};
+                  phase.block_weights[next + 1] - phase.block_weights[next], width, next_input};
       if (same_columns || column < columns.range.end) {
         ahead.weights = tile.weights + phase.block_weights[next] +
                         (same_columns ? 0 : width / kConvPanel * tile.panel_stride);
@@ -141,14 +156,23 @@ Share share_of(const ConvPass& pass, const ConvPhase& phase, const ConvCut& cut,
   return {{0, rows}, {range.begin, range.end}};
 }
 
+// What the block after this one reads, where it lies side by side and is not copied.
+Stretch next_block_input(const ConvPass& pass, const ConvPhase& phase, const float* x,
+                         std::int64_t begin, std::int64_t end) {
+  if (!phase.is_even) return {};
+  const std::int64_t step = phase.in_step_w * pass.in_channels;
+  return {x + begin * step, x + std::min(begin + phase.block_rows, end) * step};
+}
+
 void run_share(const Job& job, const ConvPhase& phase, const ConvCut& cut, const float* x,
                Share share, ConvBlock& block) {
   if (share.columns.begin >= share.columns.end) return;
   while (share.rows.begin < share.rows.end) {
     const ConvRange rows{share.rows.begin, cut.block_end(share.rows)};
     fill_conv_block(job.pass, phase, cut, x, rows, block);
+    Stretch next_input = next_block_input(job.pass, phase, x, rows.end, share.rows.end);
     for (std::int64_t group = 0; group < job.pass.groups; ++group) {
-      run_columns(job, phase, block, {group, share.columns});
+      run_columns(job, phase, block, {group, share.columns}, next_input);
     }
     share.rows.begin = rows.end;
   }

@@ -61,10 +61,10 @@ HWY_INLINE void conv_add_terms(hn::Vec<D> (&sums)[kRows][kVectors], const LoadA&
   });
 }
 
-// Asks for the lines that a tile is going to write: they arrive while it computes.
-template <int kFloats>
-HWY_INLINE void conv_prefetch_row(float* row) {
-  for (int f = 0; f < kFloats; f += 16) __builtin_prefetch(row + f, 1, 3);
+// Asks for the lines that a tile is going to write or read: they arrive while it computes.
+template <int kFloats, bool kWrite>
+HWY_INLINE void conv_prefetch_row(const float* row) {
+  for (int f = 0; f < kFloats; f += 16) __builtin_prefetch(row + f, kWrite, 3);
 }
 
 // Applies the epilogue to one vector whose bias is at `column` and whose residual is at `at`.

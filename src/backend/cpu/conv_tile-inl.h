@@ -207,7 +207,9 @@ HWY_NOINLINE void conv_tile(const ConvTile& tile) {
   constexpr int kLanes = kConvLanes<D>;
   constexpr int kWidth = kVectors * kLanes;
   for (int r = 0; tile.is_last && r < kRows; ++r) {
-    conv_prefetch_row<kWidth>(tile.y + tile.y_offsets[r]);
+    conv_prefetch_row<kWidth, true>(tile.y + tile.y_offsets[r]);
+    if (tile.epilogue->residual == nullptr) continue;
+    conv_prefetch_row<kWidth, false>(tile.epilogue->residual + tile.y_offsets[r]);
   }
   hn::Vec<D> sums[kRows][kVectors];
   conv_clear(d, sums);
