@@ -21,6 +21,7 @@ namespace {
 
 constexpr std::int64_t kMiB = std::int64_t{1} << 20;
 constexpr std::int64_t kBatch = 128, kMicroBatch = 64;
+constexpr std::int64_t kFewSamples = 4;
 
 struct Measurement {
   std::int64_t planned = 0, measured = 0;
@@ -53,28 +54,38 @@ std::int64_t run_prediction(const std::string& path, int threads) {
   return inference_memory(program->memory(), results.bytes(), features.bytes()).total();
 }
 
-std::int64_t run_training(const std::string& path, int threads) {
+std::int64_t run_batches(const std::string& path, std::int64_t batch, std::int64_t micro_batch,
+                         int threads) {
   const auto model = [&] {
     const Graph graph = onnx_io::read_onnx(path);
     return std::make_shared<const TrainableModel>(make_trainable(graph, {}, 16));
   }();
   TrainingOptions options;
-  options.batch_size = kBatch;
+  options.batch_size = batch;
   options.ghost_batch = 16;
-  options.micro_batch = kMicroBatch;
+  options.micro_batch = micro_batch;
   options.threads = threads;
   TrainingSession session(model, options);
   const std::int64_t elements = model->graph.shape(model->graph.inputs[0]).elements();
-  const MappedBuffer features = touched(kBatch * elements * 4, 0);
-  const MappedBuffer labels = touched(kBatch * 8, 0);
+  const MappedBuffer features = touched(batch * elements * 4, 0);
+  const MappedBuffer labels = touched(batch * 8, 0);
   const void* input = features.data();
   for (int step = 0; step < 2; ++step) {
-    session.step({{&input, 1}, labels.data(), kBatch}, kBatch, 0.0625);
+    session.step({{&input, 1}, labels.data(), batch}, batch, 0.0625);
   }
   const TrainingMemory& memory = session.memory();
   return memory.weights_bytes + memory.packed_weights_bytes + memory.gradient_bytes +
          memory.optimizer_bytes + memory.arena_bytes + memory.constant_bytes + memory.table_bytes +
          memory.io_bytes + features.bytes() + labels.bytes();
+}
+
+std::int64_t run_training(const std::string& path, int threads) {
+  return run_batches(path, kBatch, kMicroBatch, threads);
+}
+
+// So few that dense layers read their weights as they lie.
+std::int64_t run_few_samples(const std::string& path, int threads) {
+  return run_batches(path, kFewSamples, kFewSamples, threads);
 }
 
 using Use = std::int64_t (*)(const std::string& path, int threads);
@@ -148,6 +159,11 @@ TEST_F(PlannedMemory, OfTraining) {
   check("train", "resnet20", {3, 32, 32});
 }
 
+TEST_F(PlannedMemory, OfTrainingOnFewSamples) {
+  check("few", "mlp", {784});
+  check("few", "cnn", {1, 28, 28});
+}
+
 // A process that takes 8 MiB that its plan leaves out, or leaves out 8 MiB of it.
 TEST_F(PlannedMemory, APlanThatLiesIsFound) {
   for (const char* use : {"predict", "train"}) {
@@ -157,6 +173,20 @@ TEST_F(PlannedMemory, APlanThatLiesIsFound) {
                                                     lie, memory.planned, memory.measured);
     }
   }
+}
+
+// Both packed forms of every dense layer but the last, which has too few columns.
+TEST(PlannedBytes, OfFewSamplesHaveNoPackedCopiesOfDenseWeights) {
+  const Graph graph = fixed_architecture("mlp", {784});
+  const auto trainable = std::make_shared<TrainableModel>(make_trainable(graph, {}, 16));
+  const auto packed_bytes = [&](std::int64_t batch) {
+    TrainingOptions options;
+    options.batch_size = options.micro_batch = batch;
+    return TrainingSession(trainable, options, true).memory().packed_weights_bytes;
+  };
+  const std::int64_t weights = TrainingSession(trainable, {}, true).memory().weights_bytes;
+  EXPECT_GT(packed_bytes(kMicroBatch), weights);
+  EXPECT_LT(packed_bytes(kFewSamples), weights / 10);
 }
 
 // Gaps between values: at most 5 % on real models.
@@ -185,7 +215,10 @@ TEST(PlannedBytes, AreNearTheLowerBound) {
 int main(int argc, char** argv) {
   using namespace batchwise::properties;
   if (argc == 7 && std::string(argv[1]) == "--child") {
-    const Use use = std::string(argv[2]) == "train" ? run_training : run_prediction;
+    const std::string name = argv[2];
+    const Use use = name == "train" ? run_training
+                    : name == "few" ? run_few_samples
+                                    : run_prediction;
     return measure(use, argv[3], argv[4], std::stoi(argv[5]), std::stoll(argv[6]));
   }
   testing::InitGoogleTest(&argc, argv);
