@@ -37,5 +37,8 @@ std::shared_ptr<const Model::State> make_model_state(Graph graph, std::string pa
 
 // The test split of data that was opened by its training split; null where there is none.
 std::shared_ptr<const DataSource> find_test_split(const Dataset& data);
+// The samples as fit wants them: where there is no test split, those to validate with at the end.
+std::shared_ptr<const DataSource> source_for_fit(const Dataset& data, bool has_test_split,
+                                                 double validation_split);
 
 }  // namespace batchwise

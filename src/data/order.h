@@ -18,8 +18,9 @@ struct SampleRange {
   std::int64_t count() const { return end - begin; }
 };
 
-// The last samples, before any shuffling, are for validation: as Keras does, floor(n * (1 - f)) are
-// for training. Throws Error where `fraction` is not in [0, 1) or leaves nothing to train with.
+// The last samples are for validation: floor(n * (1 - fraction)) are for training. PartedSource
+// puts samples drawn by chance there. Throws Error where `fraction` is not in [0, 1) or leaves
+// nothing to train with.
 struct TrainValidation {
   SampleRange train, validation;
 };

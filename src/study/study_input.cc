@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/sha256.h"
 #include "binding/data_binding.h"
+#include "data/parted_source.h"
 #include "engine/evaluator.h"
 #include "onnx_io/onnx_io.h"
 #include "study/chapters.h"
@@ -160,7 +161,9 @@ StudyData open_study_data(const StudyOptions& options) {
   } else if (samples < 2) {
     fail_input(options.data.path, "{} sample is too few to study", samples);
   } else {
-    const TrainValidation split = split_for_validation(samples, options.fit.validation_split);
+    const double fraction = options.fit.validation_split;
+    data.train = std::make_unique<PartedSource>(std::move(data.train), fraction);
+    const TrainValidation split = split_for_validation(samples, fraction);
     data.train_range = split.train;
     data.validation_range = split.validation;
   }
