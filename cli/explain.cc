@@ -23,7 +23,7 @@ void print_batches(const Explanation& e) {
 void print_steps(const Explanation& e) {
   fmt::print("\nsteps of a micro-batch of {} ({}):\n", e.steps_micro_batch, e.isa);
   for (const StepExplanation& step : e.steps) {
-    fmt::print("  {:<28} {:<24} {:<22} {:>10.3f} MFLOP {:>11}", step.name.substr(0, 28), step.op,
+    fmt::print("  {:<28} {:<24} {:<26} {:>10.3f} MFLOP {:>11}", step.name.substr(0, 28), step.op,
                step.kernel, step.flops / 1e6, format_size(step.bytes));
     if (step.us) {
       fmt::print(" {:>9.1f} us {:>5.1f} % {:>5.1f} % of peak", *step.us, 100 * *step.share,
@@ -81,8 +81,12 @@ int run_explain(const Command& self, std::vector<std::string> words) {
   app.add_option("--momentum", options.momentum, "of fit: default 0.9");
   app.add_option("--clip", options.clip_norm, "of fit: largest norm of the gradient");
   app.add_option("--ghost-batch", options.ghost_batch, "of fit: normalization over N samples");
-  app.add_option("--train", options.train, "of fit: train only what matches");
-  app.add_option("--freeze", options.freeze, "of fit: leave what matches as it is");
+  app.add_option("--train", options.train, "of fit: train only what matches")
+      ->allow_extra_args(false)
+      ->take_all();
+  app.add_option("--freeze", options.freeze, "of fit: leave what matches as it is")
+      ->allow_extra_args(false)
+      ->take_all();
   app.add_option("--normalize", options.normalize, "of fit, with --data");
   app.add_option("--validation-split", options.validation_split, "of fit, with --data");
   arguments.add_data(false);

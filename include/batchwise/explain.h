@@ -66,8 +66,8 @@ struct Explanation {
   std::int64_t memory_limit_bytes = 0, available_bytes = 0;  // available: less base and margin
   std::optional<std::int64_t> largest_batch_size;            // nothing: the limit binds none
   std::int64_t largest_micro_batch = 0;
-  std::vector<StepExplanation> steps;  // of the last batch size's micro-batch
-  std::int64_t steps_micro_batch = 0;
+  std::vector<StepExplanation> steps;  // of a pass of the last batch size
+  std::int64_t steps_micro_batch = 0;  // its samples
   std::vector<PassExplanation> passes;
   std::string isa;
   bool bits_depend_on_isa = false;

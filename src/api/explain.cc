@@ -35,13 +35,14 @@ Explanation Model::explain(const ExplainOptions& options, const Dataset* data) c
   const ModelShapedSource shaped(state_->source, std::max<std::int64_t>(most, 512));
   const DataSource& source = data != nullptr ? *data->state().source : shaped;
   if (options.use == Use::kFit) {
-    if (options.time) fail_input("--time", "is of --for predict");
     const auto test = data != nullptr ? find_test_split(*data) : nullptr;
-    return explain_fit(state_->source, data != nullptr ? &source : nullptr, test.get(), options);
+    if (data == nullptr) return explain_fit(state_->source, nullptr, nullptr, options);
+    const auto train = source_for_fit(*data, test != nullptr, options.validation_split);
+    return explain_fit(state_->source, train.get(), test.get(), options);
   }
   const auto engine = state_->engine();
   Explanation explanation = explain_predict(*engine, source, options);
-  if (options.time) time_steps(*engine, thread_count(options.resources), explanation);
+  if (options.time) time_predict(*engine, thread_count(options.resources), explanation);
   return explanation;
 }
 

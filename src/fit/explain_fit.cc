@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "batching/explain_steps.h"
+#include "batching/time_steps.h"
 #include "binding/model_shaped_source.h"
 #include "fit/fit_use.h"
 #include "fit/training_planner.h"
@@ -64,6 +65,16 @@ LabelInfo label_of(const Graph& source, const ExplainOptions& options) {
   return {Shape(dims), DType::kFloat32};
 }
 
+// Of a batch that is cut unevenly the step program is that of a smaller slice.
+std::int64_t samples_of(const CompiledProgram& program) {
+  const Graph& graph = program.graph();
+  for (ValueId id : graph.inputs) {
+    const BatchAxis& batch = graph.value(id).batch;
+    if (batch.axis >= 0) return graph.shape(id)[batch.axis] / batch.block;
+  }
+  return 1;
+}
+
 BatchSizePlan plan_row(const TrainingPlanner& planner, const TrainingSession& session) {
   BatchSizePlan row;
   row.batch_size = planner.options.batch_size;
@@ -72,10 +83,35 @@ BatchSizePlan plan_row(const TrainingPlanner& planner, const TrainingSession& se
   row.peak_bytes = row.parts.total();
   row.lower_bound_bytes =
       row.peak_bytes - session.memory().arena_bytes + session.memory().lower_bound_bytes;
-  row.flops = batch_flops(session.step_program(), session.micro_batch(), row.batch_size) +
-              batch_flops(session.update_program(), 1, 1);
+  row.flops =
+      batch_flops(session.step_program(), samples_of(session.step_program()), row.batch_size) +
+      batch_flops(session.update_program(), 1, 1);
   row.fits = planner.room.fits(row.peak_bytes);
   return row;
+}
+
+// Of the last batch size: each step's time, and its share of the time of a whole batch, whose
+// passes are several and whose update is one.
+void time_fit(const TrainingPlanner& planner, const TrainingSession& planned, Explanation& e) {
+  TrainingOptions options = planner.options;
+  options.micro_batch = planned.micro_batch();
+  const TrainingSession session(planner.model, options);
+  // The session owns its programs, and outlives these.
+  const auto borrow = [](const CompiledProgram& program) {
+    return std::shared_ptr<const CompiledProgram>(std::shared_ptr<void>(), &program);
+  };
+  const std::size_t passes = planned.step_program().steps().size();
+  const std::span<StepExplanation> steps(e.steps);
+  time_steps(borrow(session.step_program()), session.pool(), steps.first(passes));
+  time_steps(borrow(session.update_program()), session.pool(), steps.subspan(passes));
+  const double repeats =
+      static_cast<double>(options.batch_size) / static_cast<double>(e.steps_micro_batch);
+  double total = 0;
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    steps[i].share = *steps[i].us * (i < passes ? repeats : 1);
+    total += *steps[i].share;
+  }
+  for (StepExplanation& step : steps) *step.share /= std::max(total, 1e-3);
 }
 
 }  // namespace
@@ -87,7 +123,7 @@ Explanation explain_fit(const Graph& source, const DataSource* data, const DataS
   std::list<ModelShapedSource> shaped;
   std::optional<TrainingPlanner> last;
   FitUse use;
-  for (std::int64_t batch : options.batch_sizes) {
+  for (const std::int64_t& batch : options.batch_sizes) {
     const FitSettings settings = fit_settings(options, batch);
     if (data == nullptr) {
       shaped.emplace_back(source, settings.batch_size, label_of(source, options));
@@ -98,10 +134,13 @@ Explanation explain_fit(const Graph& source, const DataSource* data, const DataS
         TrainingPlanner{use.model, train, use.validation.source, use.options.training, use.room});
     const TrainingSession session = last->plan(use.options.training.micro_batch);
     explanation.batch_sizes.push_back(plan_row(*last, session));
-    explanation.steps_micro_batch = session.micro_batch();
+    explanation.steps_micro_batch = samples_of(session.step_program());
     explanation.steps = explain_steps(session.step_program());
     for (StepExplanation& step : explain_steps(session.update_program())) {
       explanation.steps.push_back(std::move(step));
+    }
+    if (options.time && &batch == &options.batch_sizes.back()) {
+      time_fit(*last, session, explanation);
     }
   }
   TrainingPlanner& planner = *last;

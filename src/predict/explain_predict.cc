@@ -2,9 +2,9 @@
 #include <algorithm>
 
 #include "batching/explain_steps.h"
+#include "batching/time_steps.h"
 #include "binding/model_shaped_source.h"
 #include "engine/backends.h"
-#include "measure/sampling.h"
 #include "predict/run_predict.h"
 
 namespace batchwise {
@@ -59,41 +59,11 @@ Explanation explain_predict(const EngineModel& model, const DataSource& data,
   return explanation;
 }
 
-void time_steps(const EngineModel& model, int threads, Explanation& explanation) {
-  const auto program = model.program(explanation.steps_micro_batch, threads);
-  const auto pool = std::make_shared<ThreadPool>(threads);
-  const Graph& graph = program->graph();
-  Workspace workspace(program, std::make_shared<MappedBuffer>(program->memory().arena_bytes), pool);
-  std::vector<MappedBuffer> buffers;
-  const auto make_buffers = [&](const std::vector<ValueId>& ids, auto& pointers) {
-    for (ValueId id : ids) {
-      const TensorType& type = graph.type(id);
-      buffers.emplace_back(std::max<std::int64_t>(
-          type.shape.elements() * static_cast<std::int64_t>(dtype_bytes(type.dtype)), 1));
-      pointers.push_back(buffers.back().data());
-    }
-  };
-  std::vector<const void*> inputs;
-  std::vector<void*> outputs;
-  make_buffers(graph.inputs, inputs);
-  make_buffers(graph.outputs, outputs);
-  std::vector<double> step_us(program->steps().size());
-  std::vector<std::vector<double>> samples(step_us.size());
-  for (int warm_up = 0; warm_up < 2; ++warm_up) workspace.run(inputs, outputs);
-  workspace.time_steps(step_us);
-  const Stopwatch watch;
-  for (int repeat = 0; repeat < 5 || (repeat < 200 && watch.seconds() < 1); ++repeat) {
-    workspace.run(inputs, outputs);
-    for (std::size_t i = 0; i < step_us.size(); ++i) samples[i].push_back(step_us[i]);
-  }
-  const double peak = measure_peak_flops_per_us(*pool);
+void time_predict(const EngineModel& model, int threads, Explanation& explanation) {
+  time_steps(model.program(explanation.steps_micro_batch, threads),
+             std::make_shared<ThreadPool>(threads), explanation.steps);
   double total = 0;
-  for (std::size_t i = 0; i < step_us.size(); ++i) {
-    StepExplanation& step = explanation.steps[i];
-    step.us = median_interval(samples[i]).median;
-    step.share_of_peak = step.flops / std::max(*step.us, 1e-3) / peak;
-    total += *step.us;
-  }
+  for (const StepExplanation& step : explanation.steps) total += *step.us;
   for (StepExplanation& step : explanation.steps) step.share = *step.us / std::max(total, 1e-3);
 }
 

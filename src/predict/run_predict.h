@@ -69,7 +69,7 @@ Explanation explain_predict(const EngineModel& model, const DataSource& data,
 
 // Runs the steps of `explanation` on zeros and adds each step's time (the median), its share of the
 // whole and of the machine's peak.
-void time_steps(const EngineModel& model, int threads, Explanation& explanation);
+void time_predict(const EngineModel& model, int threads, Explanation& explanation);
 
 // The outputs of a model as they are written; `name` picks one, empty: all. Throws Error naming
 // what there is.
