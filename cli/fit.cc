@@ -87,6 +87,11 @@ int run_fit(const Command& self, std::vector<std::string> words) {
     throw Error(ErrorCode::kInvalidInput,
                 fmt::format("[--lr] {} is not above 0", settings.learning_rate));
   }
+  for (const char* flag : {"--momentum", "--nesterov"}) {
+    if (settings.optimizer == "adam" && app.count(flag) > 0) {
+      throw Error(ErrorCode::kInvalidInput, fmt::format("[{}] is of sgd, not of adam", flag));
+    }
+  }
   settings.seed = arguments.seed();
   settings.resources = arguments.resources(true);
   const Model model = Model::load(model_path);
@@ -96,8 +101,16 @@ int run_fit(const Command& self, std::vector<std::string> words) {
   progress.clear();
   if (arguments.wants_json()) {
     arguments.write_json(to_json(report));
-  } else {
+  } else if (!report.diverged_step) {
     print_report(report, output);
+  }
+  if (report.diverged_step) {
+    throw Error(
+        ErrorCode::kNo,
+        fmt::format("[fit] training diverged: the loss of step {} is not finite, at learning "
+                    "rate {:g}; {} is not written",
+                    *report.diverged_step, report.learning_rate, output),
+        "a lower --lr helps, and so do --clip 1 and --normalize mean-std");
   }
   if (report.stopped) {
     throw Error(ErrorCode::kInterrupted,

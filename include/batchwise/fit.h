@@ -69,7 +69,8 @@ struct FitReport {
   std::int64_t batch_size = 0, micro_batch = 0, steps = 0;
   int threads = 1;
   bool stopped = false;
-  double seconds = 0;
+  std::optional<std::int64_t> diverged_step;  // whose loss was not finite: the run ended there
+  double seconds = 0, learning_rate = 0;
   MemoryParts planned;
   MemoryBase base;
   std::int64_t measured_peak_rss_bytes = 0;
@@ -77,7 +78,8 @@ struct FitReport {
 };
 BATCHWISE_API std::string to_json(const FitReport& report);
 
-// Trains a model and writes it to `output`, preprocessing included, whole or not at all.
+// Trains a model and writes it to `output`, preprocessing included, whole or not at all; not where
+// training diverged.
 BATCHWISE_API FitReport fit(const Model& model, const Dataset& data, const std::string& output,
                             const FitSettings& settings, const FitEvents& events = {});
 

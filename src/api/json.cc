@@ -87,6 +87,7 @@ std::string to_json(const FitReport& report) {
                {"micro_batch", report.micro_batch}, {"steps", report.steps},
                {"threads", report.threads},         {"stopped", report.stopped},
                {"seconds", report.seconds}};
+  json["diverged_step"] = report.diverged_step ? Json(*report.diverged_step) : Json(nullptr);
   add_memory(json, report.planned, report.base, report.measured_peak_rss_bytes);
   json["weights_sha256"] = report.weights_sha256;
   return json.dump(2);

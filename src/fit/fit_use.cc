@@ -79,11 +79,16 @@ FitReport run_fit_use(FitUse use, const DataSource& train, const std::string& ou
                                settings.micro_batch, report.micro_batch));
   }
   FitCallbacks callbacks;
+  callbacks.on_step = [&](std::int64_t step, const StepResult& sums) {
+    if (!std::isfinite(sums.loss_sum)) report.diverged_step = step;
+  };
   callbacks.on_progress = [&](const FitProgress& p) {
+    if (report.diverged_step) return false;
     return !events.on_step || events.on_step({p.epoch, p.epochs, p.samples, p.samples_in_epoch,
                                               p.loss, p.metric, p.samples_per_s});
   };
   callbacks.on_epoch = [&](const EpochRecord& record) {
+    if (report.diverged_step) return;  // figures that say nothing
     if (log) log->write(log_line(record, use.metric_name));
     report.epochs.push_back(to_epoch(record, use.metric_name));
     if (events.on_epoch) events.on_epoch(report.epochs.back());
@@ -93,17 +98,20 @@ FitReport run_fit_use(FitUse use, const DataSource& train, const std::string& ou
   report.seconds = watch.seconds();
   report.batch_size = result.batch_size;
   report.steps = result.steps;
-  report.stopped = result.stopped;
+  report.learning_rate = use.options.learning_rate > 0
+                             ? use.options.learning_rate
+                             : default_learning_rate(use.options.training.optimizer.kind);
+  report.stopped = result.stopped && !report.diverged_step;
   report.planned = use.parts;
   report.base = settings.resources.base;
   report.weights_sha256 = session->weights_sha256();
-  if (!output.empty()) {
+  if (!output.empty() && !report.diverged_step) {
     take_weights(use.exported, *session);
     session.reset();
     use.model.reset();
     onnx_io::write_onnx(use.exported, output);
   }
-  if (log) log->finish();
+  if (log && !report.diverged_step) log->finish();
   if (report.base.rss_bytes > 0) {
     report.measured_peak_rss_bytes = read_process_memory().peak_rss_bytes - report.base.rss_bytes;
   }

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import json
 import os
 import resource
 import struct
@@ -25,6 +26,9 @@ class ErrorsTest(CommandLineTest):
         self.fail(2, *fit, "--batch-size", -3)
         self.fail(2, *fit, "--lr", 0)
         self.fail(2, *fit, "--lr", "nan")
+        self.fail(2, *fit, "--seed", -1, values=["--seed", -1])
+        self.fail(2, *fit, "--optimizer", "adam", "--nesterov", values=["--nesterov"])
+        self.fail(2, *fit, "--optimizer", "adam", "--momentum", 0.5, values=["--momentum"])
         self.fail(2, *fit, "--momentum", 1)
         self.fail(2, *fit, "--loss", "hinge", values=["hinge"])
         self.fail(2, *fit, "--metric", "mae", values=["mae"])
@@ -93,8 +97,19 @@ class ErrorsTest(CommandLineTest):
         self.fail(2, *again, "--normalize", "0..1", values=["0..1"])
         self.succeed(*again)
 
+    def test_training_that_diverges_says_at_which_step_and_writes_nothing(self):
+        fit = ("fit", self.make_mlp(), "--data", DIGITS, "-o", "out.onnx", "--lr", "1e9",
+               "--log", "log.jsonl")
+        done = self.fail(1, *fit, values=["diverged", "step", "--lr"])
+        self.assertNotIn("nan", done.stderr.replace("not finite", ""))
+        found = json.loads(self.fail(1, *fit, "--json").stdout)
+        self.assertEqual(found["diverged_step"], found["steps"])
+        self.assertIn(f"step {found['steps']} ", done.stderr)
+
     def test_unwritable_outputs(self):
         model = self.make_mlp()
+        self.fail(4, "fit", model, "--data", DIGITS, "-o", "out.onnx", "--json", "missing/a.json",
+                  values=["missing/a.json"])
         for where in ("missing/out", "."):
             self.fail(4, "new", "mlp", "-o", f"{where}.onnx" if where != "." else ".")
         self.fail(4, "predict", model, "--data", DIGITS, "-o", "missing/out.npy")
