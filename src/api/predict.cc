@@ -72,9 +72,7 @@ PredictReport predict_to_file(const Model& model, const Dataset& data, const std
 
 EvaluateReport evaluate(const Model& model, const Dataset& data, const EvaluateOptions& options) {
   check_sizes(options.batch_size, options.micro_batch);
-  if (!model.state()->fixed_batch.empty()) {
-    fail_input(model.state()->path, "its batch is fixed: {}", model.state()->fixed_batch);
-  }
+  engine_for(model, options.batch_size, options.micro_batch);
   return run_evaluate(model.state()->source, *data.state().source, options);
 }
 

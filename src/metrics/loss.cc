@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "metrics/loss.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace batchwise {
@@ -16,6 +18,14 @@ ValueId logits_of(const Graph& graph, ValueId output) {
   return NodeView(graph, node).axis("axis", -1, rank) == 1 ? node.inputs[0] : output;
 }
 
+// Labels have a batch where what the model reads has one: in some models it is burnt in.
+BatchAxis batch_of_labels(const Graph& graph) {
+  const auto burnt_in = [&](ValueId id) { return graph.value(id).batch.axis < 0; };
+  const bool fixed =
+      !graph.inputs.empty() && std::all_of(graph.inputs.begin(), graph.inputs.end(), burnt_in);
+  return fixed ? BatchAxis{} : BatchAxis{0, 1};
+}
+
 }  // namespace
 
 Loss parse_loss(const std::string& name) {
@@ -26,7 +36,7 @@ Loss parse_loss(const std::string& name) {
 
 LossNodes add_loss(Graph& graph, Loss loss, ValueId output) {
   GraphBuilder build(graph);
-  const BatchAxis batch{0, 1};
+  const BatchAxis batch = batch_of_labels(graph);
   const TensorType type = graph.type(output);
   if (loss == Loss::kMeanSquaredError) {
     const ValueId labels = graph.add_input("labels", type, batch);
