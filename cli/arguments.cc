@@ -22,15 +22,45 @@ bool ends_with_any(const std::string& word, std::initializer_list<const char*> e
                      [&](const char* ending) { return word.ends_with(ending); });
 }
 
-// "--json" may stand alone or before a file: a model or data is not where a result goes.
-void settle_json(std::vector<std::string>& words) {
+// How many words are neither flags nor values of flags.
+std::size_t count_positionals(const CLI::App& app, const std::vector<std::string>& words) {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const bool flag = words[i].size() > 1 && words[i].front() == '-';
+    if (!flag) {
+      ++count;
+      continue;
+    }
+    const CLI::Option* option = app.get_option_no_throw(words[i]);
+    if (option != nullptr && option->get_items_expected_max() > 0) ++i;
+  }
+  return count;
+}
+
+std::size_t required_positionals(const CLI::App& app) {
+  const auto positionals = app.get_options(
+      [](const CLI::Option* option) { return option->get_positional() && option->get_required(); });
+  return positionals.size();
+}
+
+// "--json" may stand alone or before a file. The word behind it is a file where the command has all
+// it needs without that word; a model or data is never where a result goes.
+void settle_json(const CLI::App& app, std::vector<std::string>& words) {
   for (std::size_t i = 0; i < words.size(); ++i) {
     if (words[i] != "--json") continue;
-    const bool has_file = i + 1 < words.size() && !words[i + 1].empty() &&
-                          words[i + 1].front() != '-' &&
-                          !ends_with_any(words[i + 1], {".onnx", ".npy", ".npz", ".csv", ".gz"});
-    words[i] = has_file ? "--json=" + words[i + 1] : "--json=-";
-    if (has_file) words.erase(words.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+    const auto next = words.begin() + static_cast<std::ptrdiff_t>(i) + 1;
+    words[i] = "--json=-";
+    if (next == words.end() || next->empty() || next->front() == '-' ||
+        ends_with_any(*next, {".onnx", ".npy", ".npz", ".csv", ".gz"})) {
+      continue;
+    }
+    const std::string file = *next;
+    words.erase(next);
+    if (count_positionals(app, words) >= required_positionals(app)) {
+      words[i] = "--json=" + file;
+    } else {
+      words.insert(words.begin() + static_cast<std::ptrdiff_t>(i) + 1, file);
+    }
   }
 }
 
@@ -157,7 +187,7 @@ std::string Arguments::suggest(const std::string& word) const {
 }
 
 bool Arguments::parse(std::vector<std::string> words) {
-  settle_json(words);
+  settle_json(app_, words);
   std::reverse(words.begin(), words.end());
   const std::string name(command_.name);
   try {
@@ -187,8 +217,17 @@ bool Arguments::parse(std::vector<std::string> words) {
     }
   }
   if (!memory_limit_.empty()) parse_size(memory_limit_, "--memory-limit");
+  if (!seed_.empty()) {
+    const auto seed = to_integer(seed_);
+    if (!seed || *seed < 0) fail_argument("--seed", fmt::format("'{}' is no number from 0", seed_));
+  }
+  if (!json_.empty() && json_ != "-") require_writable(json_);  // asked before the work
   cap_instruction_set(isa_);
   return true;
+}
+
+std::uint64_t Arguments::seed() const {
+  return static_cast<std::uint64_t>(to_integer(seed_).value_or(0));
 }
 
 Resources Arguments::resources(bool training) const {

@@ -30,7 +30,7 @@ class Arguments {
 
   bool has_data() const { return !data_.empty(); }
   bool quiet() const { return quiet_; }
-  std::uint64_t seed() const { return seed_; }
+  std::uint64_t seed() const;
   // Measures the base with these threads, once; call it before a model is loaded.
   Resources resources(bool training) const;
   Dataset open_data(const std::string& preferred_split) const;
@@ -47,8 +47,7 @@ class Arguments {
   CLI::App app_;
   bool quiet_ = false;
   std::string json_;  // "-": standard output
-  std::string threads_, memory_limit_, isa_ = "auto";
-  std::uint64_t seed_ = 0;
+  std::string threads_, memory_limit_, isa_ = "auto", seed_;
   std::string data_, label_;
   std::int64_t limit_ = -1;
 };

@@ -20,9 +20,13 @@ void add_fit_flags(CLI::App& app, FitSettings& s) {
       ->type_name("NAME");
   app.add_option("--ghost-batch", s.ghost_batch, "batch normalization over groups of N samples")
       ->type_name("N");
-  app.add_option("--train", s.train, "train only what matches")->type_name("GLOB")->take_all();
+  app.add_option("--train", s.train, "train only what matches")
+      ->type_name("GLOB")
+      ->allow_extra_args(false)
+      ->take_all();
   app.add_option("--freeze", s.freeze, "leave what matches as it is")
       ->type_name("GLOB")
+      ->allow_extra_args(false)
       ->take_all();
   app.add_option("--normalize", s.normalize,
                  "none, 0..1, mean-std or mean=M,std=S; default: 0..1 for bytes")
@@ -30,7 +34,7 @@ void add_fit_flags(CLI::App& app, FitSettings& s) {
   app.add_option("--output", s.output_name, "the output that the loss is of; default: the first")
       ->type_name("NAME");
   app.add_option("--validation-split", s.validation_split,
-                 "share of the data to validate with, where it has no test split")
+                 "share of the data, drawn by chance, to validate with, where it has no test split")
       ->type_name("F");
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <exception>
@@ -42,8 +43,22 @@ void print_help() {
   fmt::print("\nbatchwise COMMAND --help says more, with an example.\n");
 }
 
+// Flags before the command's name ("batchwise --json explain m.onnx") are the command's.
+std::vector<std::string> with_command_first(std::vector<std::string> words) {
+  const auto is_command = [](const std::string& word) {
+    return std::any_of(kCommands.begin(), kCommands.end(),
+                       [&](const Command& command) { return command.name == word; });
+  };
+  const auto name = std::find_if(words.begin(), words.end(), is_command);
+  if (words.empty() || words[0].front() != '-' || name == words.end()) return words;
+  const std::vector<std::string> flags(words.begin(), name);
+  words.erase(words.begin(), name);
+  words.insert(words.end(), flags.begin(), flags.end());
+  return words;
+}
+
 int dispatch(int argc, char** argv) {
-  const std::vector<std::string> words(argv + 1, argv + argc);
+  const std::vector<std::string> words = with_command_first({argv + 1, argv + argc});
   if (words.empty()) {
     print_help();
     return static_cast<int>(ErrorCode::kInvalidInput);

@@ -10,6 +10,8 @@ list(FILTER api_sources EXCLUDE REGEX "_test\\.cc$")
 if(api_sources)
   add_library(batchwise SHARED ${api_sources})
   add_library(batchwise::batchwise ALIAS batchwise)
+  set_source_files_properties(src/api/process.cc PROPERTIES
+                              COMPILE_DEFINITIONS "BATCHWISE_VERSION=\"${PROJECT_VERSION}\"")
   target_link_libraries(batchwise PRIVATE ${folders})
   target_include_directories(batchwise INTERFACE $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include>
                                                  $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)

@@ -41,6 +41,8 @@ BATCHWISE_API double parse_duration(const std::string& text, const std::string& 
 BATCHWISE_API std::string format_size(std::int64_t bytes);
 // Writes a file whole or not at all. Throws Error{kEnvironment}.
 BATCHWISE_API void write_text_file(const std::string& path, const std::string& text);
+// Throws Error{kEnvironment} where write_text_file() could not put a file there; leaves nothing.
+BATCHWISE_API void require_writable(const std::string& path);
 
 // "0.1.0"
 BATCHWISE_API std::string version();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "batchwise/process.h"
 
+#include <filesystem>
 #include <memory>
 #include <vector>
 
@@ -102,12 +103,19 @@ MemoryBase measure_memory_base(int threads, bool training) {
 
 int usable_threads() { return usable_cores(); }
 
+void require_writable(const std::string& path) {
+  std::error_code error;
+  // Whoever reads a pipe would take the probe for the end.
+  if (std::filesystem::is_fifo(path, error)) return;
+  const AtomicFile probe(path);
+}
+
 void write_text_file(const std::string& path, const std::string& text) {
   AtomicFile file(path);
   file.write(text);
   file.finish();
 }
 
-std::string version() { return "0.1.0"; }
+std::string version() { return BATCHWISE_VERSION; }
 
 }  // namespace batchwise

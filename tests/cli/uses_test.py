@@ -129,6 +129,51 @@ class UsesTest(CommandLineTest):
         self.assertGreater(len(found["passes"]), 3)
         self.assertIn(found["isa"], ("avx512", "avx2", "sse4"))
 
+    def test_explain_fit_times_each_step(self):
+        found = self.json_of("explain", self.make_mlp(), "--for", "fit", "--time", "--batch-size",
+                             "99", "--micro-batch", 50)
+        self.assertGreater(len(found["steps"]), 10)
+        for step in found["steps"]:
+            self.assertGreaterEqual(step["us"], 0, step)
+            self.assertGreaterEqual(step["share_of_peak"], 0, step)
+        self.assertAlmostEqual(sum(step["share"] for step in found["steps"]), 1, delta=1e-6)
+
+    def test_explain_fit_counts_the_flops_of_uneven_cuts(self):
+        explain = ("explain", self.make_mlp(), "--for", "fit", "--batch-size", "50,99,100",
+                   "--micro-batch", 50)
+        of_50, of_99, of_100 = (row["flops"] for row in self.json_of(*explain)["batch_sizes"])
+        self.assertAlmostEqual(of_99 - of_50, 49 / 50 * (of_100 - of_50), delta=1e-6 * of_100)
+
+    def test_json_to_a_file_to_standard_output_and_before_the_command(self):
+        model = self.make_mlp()
+        printed = self.succeed("explain", model, "--json").stdout
+        batch_sizes = json.loads(printed)["batch_sizes"]
+        for words in (("explain", "--json", model), ("--json", "explain", model)):
+            self.assertEqual(json.loads(self.succeed(*words).stdout)["batch_sizes"], batch_sizes)
+        for name, words in (("a.json", ("explain", model, "--json", "a.json")),
+                            ("b", ("explain", "--json", "b", model)),
+                            ("c", ("--json", "c", "explain", model))):
+            self.assertEqual(self.succeed(*words).stdout, "")
+            written = json.loads((self.folder / name).read_text())
+            self.assertEqual(written["batch_sizes"], batch_sizes)
+        # What the command needs is no file for the result.
+        self.assertIn("parameters", json.loads(self.succeed("new", "--json", "mlp",
+                                                            "-o", "n.onnx").stdout))
+
+    def test_a_pattern_does_not_take_the_model(self):
+        self.make_mlp()
+        self.succeed("fit", "--freeze", "dense1*", "mlp.onnx", "--data", DIGITS, "-o", "out.onnx",
+                     "--steps", 1)
+
+    def test_a_validation_split_has_samples_of_every_class(self):
+        rows = [",".join([str(label * 4)] * 64 + [str(label)]) for label in (0, 1)
+                for _ in range(100)]
+        (self.folder / "sorted.csv").write_text("\n".join(rows) + "\n")
+        fit = self.json_of("fit", self.make_mlp(), "--data", "sorted.csv", "-o", "out.onnx",
+                           "--epochs", 10, "--validation-split", 0.5)
+        self.assertEqual(fit["steps"], 10 * math.ceil(100 / 32))
+        self.assertEqual(fit["epochs"][-1]["val_accuracy"], 1)
+
     def test_explain_fit_lists_what_is_trained(self):
         found = self.json_of("explain", self.make_mlp(), "--for", "fit", "--freeze", "dense1*")
         self.assertEqual([row["name"] for row in found["parameters"]],
