@@ -11,8 +11,8 @@
 HWY_BEFORE_NAMESPACE();
 namespace batchwise::cpu::HWY_NAMESPACE {
 
-// Rows of B that pass over the columns together: streams enough to read at full speed, and for one
-// row of A few enough that its elements stay in registers.
+// Rows of B that pass over the columns together: streams enough to read at full speed, and few
+// enough that the elements of A they meet stay in registers.
 inline constexpr int kTermsAtOnce = 4;
 // Rows of A whose sums are in registers together.
 inline constexpr int kRowsAtOnce = 8;
@@ -37,7 +37,6 @@ template <class D, int kRows, int kTerms>
 HWY_NOINLINE void add_rows_of_b(const DenseJob& job, std::int64_t row, std::int64_t term,
                                 const ColumnSums& to) {
   const D d;
-  constexpr int kHeld = kRows == 1 ? kTerms : 1;  // more would not fit the registers
   // Copies, because a store to the sums might else change them.
   const std::int64_t n = job.n, stride = to.stride, end = to.end;
   const float* const b = job.b + term * n;
@@ -48,8 +47,6 @@ HWY_NOINLINE void add_rows_of_b(const DenseJob& job, std::int64_t row, std::int6
   for (int r = 0; r < kRows; ++r) {
     for (int t = 0; t < kTerms; ++t) a[t][r] = job.a[(row + r) * job.a_stride + term + t];
   }
-  hn::Vec<D> held[kHeld];
-  for (int t = 0; t < kHeld; ++t) held[t] = hn::Set(d, a[t][0]);
   for (std::int64_t column = to.begin; column < end; column += kPanelColumns) {
     const float* from = b + panel_place(n, column);
     if (is_first) {
@@ -66,9 +63,7 @@ HWY_NOINLINE void add_rows_of_b(const DenseJob& job, std::int64_t row, std::int6
         auto weights = hn::LoadU(d, from + t * n);
         if (kRows > 1) keep_in_register(weights);
 #pragma GCC unroll 8
-        for (int r = 0; r < kRows; ++r) {
-          multiply_add(sum[r], kRows == 1 ? held[t % kHeld] : hn::Set(d, a[t][r]), weights);
-        }
+        for (int r = 0; r < kRows; ++r) multiply_add(sum[r], hn::Set(d, a[t][r]), weights);
       }
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) hn::Store(sum[r], d, sums + r * stride);
