@@ -157,7 +157,7 @@ class TrainingSession {
   std::vector<StateUse> packed_uses_;
   MappedBuffer losses_, predictions_, metrics_;
   std::vector<const void*> inputs_;  // of a run: features, labels, scale of the loss
-  std::int64_t output_floats_ = 0;  // of one sample's output
+  std::int64_t output_floats_ = 0;   // of one sample's output
   TrainingMemory memory_;
 };
 
