@@ -168,7 +168,7 @@ class Importer {
 
 }  // namespace
 
-Graph read_onnx(std::shared_ptr<const Storage> storage, const std::string& path) {
+Graph read_onnx(const std::shared_ptr<const Storage>& storage, const std::string& path) {
   return Importer(read_wire(storage, path, false), path).run();
 }
 

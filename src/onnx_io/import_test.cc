@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -194,10 +194,11 @@ TEST(ReadOnnx, PassesOverFieldsOfNewerFormats) {
 }
 
 class ExternalData : public testing::Test {
- protected:
+ public:
   ExternalData() : folder_(testing::TempDir() + "batchwise_XXXXXX") { mkdtemp(folder_.data()); }
   ~ExternalData() override { std::filesystem::remove_all(folder_); }
 
+ protected:
   void write(const std::string& name, const std::string& bytes) {
     std::ofstream(folder_ + "/" + name, std::ios::binary).write(bytes.data(), std::ssize(bytes));
   }

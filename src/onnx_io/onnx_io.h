@@ -17,7 +17,7 @@ Graph read_onnx(const std::string& path);
 
 // The same of bytes in memory, which `storage` owns. External data is refused: `path` only names
 // the model in messages.
-Graph read_onnx(std::shared_ptr<const Storage> storage, const std::string& path);
+Graph read_onnx(const std::shared_ptr<const Storage>& storage, const std::string& path);
 
 // Reads a file of one TensorProto, as ONNX's test folders have them for inputs and outputs. Throws
 // Error where it is damaged or of a type that is not supported.

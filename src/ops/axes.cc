@@ -65,7 +65,7 @@ SliceRange resolve_range(std::int64_t dim, std::int64_t start, std::int64_t end,
 
 std::vector<std::int64_t> optional_int64s(const NodeView& view, int i, std::size_t count,
                                           const std::string& what) {
-  const std::vector<std::int64_t> values = view.constant_int64s(i);
+  std::vector<std::int64_t> values = view.constant_int64s(i);
   if (values.size() != count) {
     fail_input(view.where(), "{} starts, but {} {}", count, values.size(), what);
   }

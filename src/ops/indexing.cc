@@ -28,7 +28,7 @@ std::vector<TensorType> infer_concat(const NodeView& view) {
 }
 
 BatchCarry carry_concat(const NodeView& view, std::span<const BatchAxis> batch) {
-  const BatchCarry carry = carry_along(view, batch, ~0u, view.output(0).rank());
+  BatchCarry carry = carry_along(view, batch, ~0u, view.output(0).rank());
   if (!carry.mixes.empty()) return carry;
   const int axis = view.axis("axis", 0, view.input(0).rank());
   if (view.num_inputs() > 1 && axis == carry.outputs[0].axis) {

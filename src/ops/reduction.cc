@@ -114,7 +114,7 @@ std::vector<TensorType> infer_max_grad(const NodeView& view) {
 }
 
 BatchCarry carry_max_grad(const NodeView& view, std::span<const BatchAxis> batch) {
-  const BatchCarry carry = carry_same(view, batch);
+  BatchCarry carry = carry_same(view, batch);
   if (!carry.mixes.empty()) return carry;
   return carry_reduced(view, axes_of_max_grad(view), true, carry.outputs[0]);
 }

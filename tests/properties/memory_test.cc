@@ -107,13 +107,14 @@ int measure(Use use, const std::string& tiny, const std::string& path, int threa
 // --- in the parent ---
 
 class PlannedMemory : public testing::Test {
- protected:
+ public:
   PlannedMemory() : folder_(fmt::format("{}memory_test.{}", testing::TempDir(), getpid())) {
     std::filesystem::create_directory(folder_);
     onnx_io::write_onnx(fixed_architecture("resnet20", {3, 8, 8}), tiny_path());
   }
   ~PlannedMemory() override { std::filesystem::remove_all(folder_); }
 
+ protected:
   std::string tiny_path() const { return folder_ + "/tiny.onnx"; }
 
   Measurement measure_in_child(const std::string& use, const std::string& name,
