@@ -2,6 +2,7 @@
 #include "cli/progress.h"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +14,13 @@ namespace {
 
 volatile sig_atomic_t g_interrupted = 0;
 constexpr int kBarWidth = 24;
+
+// Asked each time: a window may be resized.
+std::size_t terminal_columns() {
+  winsize size{};
+  const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
+  return known ? size.ws_col : 80;
+}
 
 }  // namespace
 
@@ -51,8 +59,11 @@ void Progress::show(std::int64_t done, std::int64_t of, const std::string& detai
     return;
   }
   const int filled = std::clamp(static_cast<int>(share * kBarWidth), 0, kBarWidth);
-  fmt::print(stderr, "\r\033[K[{:=<{}}{:{}}] {:3.0f} % {}", "", filled, "", kBarWidth - filled,
-             100 * share, detail);
+  std::string line = fmt::format("[{:=<{}}{:{}}] {:3.0f} % {}", "", filled, "", kBarWidth - filled,
+                                 100 * share, detail);
+  // What is wider than the terminal goes on in the next row, and cannot be taken away again.
+  line.resize(std::min(line.size(), terminal_columns() - 1));
+  fmt::print(stderr, "\r\033[K{}", line);
   std::fflush(stderr);
   drawn_ = true;
 }

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
+import fcntl
 import hashlib
 import json
 import math
+import os
+import pty
+import re
 import signal
 import struct
 import subprocess
+import termios
 import time
 
 from command_line import DIGITS, PROGRAM, CommandLineTest, main
@@ -59,6 +64,27 @@ class UsesTest(CommandLineTest):
                  "--epochs", 2, "-o", "out.onnx")
         self.assertEqual(self.json_of(*words)["epochs"][0]["batch_size"], 100)
         self.assertIn("100", self.run_command(*words).stderr)
+
+    def test_progress_fits_a_narrow_terminal(self):
+        ours, terminal = pty.openpty()
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
+        with subprocess.Popen([PROGRAM, "fit", self.make_mlp(), "--data", DIGITS, "-o", "out.onnx",
+                               "--epochs", "100000"], cwd=self.folder, stderr=terminal,
+                              stdout=subprocess.DEVNULL) as process:
+            os.close(terminal)
+            shown = os.read(ours, 65536)
+            while shown.count(b"samples/s") < 200:
+                shown += os.read(ours, 65536)
+            process.send_signal(signal.SIGINT)
+            try:
+                while os.read(ours, 65536):
+                    pass
+            except OSError:  # the other end is closed
+                pass
+        os.close(ours)
+        bars = re.findall(r"\x1b\[K(\[[= ]*\][^\r\n\x1b]*)", shown.decode())
+        self.assertGreater(len(bars), 1)
+        self.assertLessEqual(max(map(len, bars)), 39)
 
     def test_fit_stops_cleanly(self):
         self.make_mlp()
