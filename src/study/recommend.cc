@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 
 #include "measure/batch_laws.h"
@@ -56,7 +57,9 @@ FitRow summarize_runs_of_one_size(std::int64_t batch_size, const std::vector<con
   for (const FitRun* run : runs) {
     const FitPoint& last = run->points.back();
     row.steps = last.steps;
-    if (last.val_accuracy) {
+    if (!std::isfinite(last.loss.value_or(std::numeric_limits<double>::quiet_NaN()))) {
+      metric.push_back(std::numeric_limits<double>::quiet_NaN());  // it diverged
+    } else if (last.val_accuracy) {
       metric.push_back(*last.val_accuracy);
     } else if (last.val_loss || last.loss) {
       metric.push_back(last.val_loss ? *last.val_loss : *last.loss);
@@ -146,7 +149,7 @@ Recommendation recommend_fit(const FitChapter& chapter) {
       chosen = i;
   }
   if (!chosen) {
-    answer.absent_reason = "no batch size has a final metric";
+    answer.absent_reason = "training diverged at every batch size; a lower --lr may help";
     return answer;
   }
   const FitRow& row = chapter.rows[*chosen];

@@ -87,6 +87,21 @@ TEST(Recommendation, FitIsTheLeastTimeAmongTheGoodOnes) {
   EXPECT_THAT(answer.neighbours[1].what, HasSubstr("worse than the best"));
 }
 
+// What a model of nothing guesses is an accuracy too.
+TEST(Recommendation, ALossThatIsNotFiniteIsADivergedRun) {
+  FitChapter chapter;
+  for (std::int64_t batch_size : {1, 8}) {
+    for (std::uint64_t seed : {0u, 1u}) {
+      chapter.runs.push_back(fit_run(batch_size, seed, 0.1, 1));
+      chapter.runs.back().points.back().loss = NAN;
+    }
+  }
+  chapter.rows = summarize_fit_runs(chapter.runs, true);
+  const Recommendation answer = recommend_fit(chapter);
+  EXPECT_FALSE(answer.batch_size);
+  EXPECT_THAT(answer.absent_reason, HasSubstr("diverged"));
+}
+
 TEST(Recommendation, ADivergedSizeIsNeverTheAnswer) {
   FitChapter chapter;
   chapter.runs = {fit_run(1, 0, NAN, 1), fit_run(1, 1, NAN, 1), fit_run(8, 0, 0.9, 5),
