@@ -160,7 +160,7 @@ class ForwardRange {
 template <class D>
 void dense_forward_with(const DenseJob& job, ThreadPool& pool, float* /*scratch*/) {
   const int threads = pool.threads();
-  if (threads == 1 || job.m * job.n * job.k < kMinTermsForThreads) {
+  if (threads == 1 || is_for_one_thread(job.m, job.k, job.n)) {
     return ForwardRange<D>(job, {0, job.m, 0, job.n}).run();
   }
   const std::int64_t panels = (job.n + kPanelColumns - 1) / kPanelColumns;

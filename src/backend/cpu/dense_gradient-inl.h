@@ -336,7 +336,7 @@ void narrow_gradient_rows(const WeightGradientJob& job, std::int64_t row, std::i
 // Threads split the rows of dW; panels of dY are packed once for all of them.
 template <class D>
 void weight_gradient_with(const WeightGradientJob& job, ThreadPool& pool, float* scratch) {
-  const bool alone = job.m * job.k * job.n < kMinTermsForThreads;
+  const bool alone = is_for_one_thread(job.m, job.k, job.n);
   const int threads = alone ? 1 : pool.threads();
   const auto run = [&](auto&& body) {
     if (alone) {

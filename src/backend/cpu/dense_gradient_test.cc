@@ -85,8 +85,9 @@ TEST_P(WeightGradient, HasTheSameBitsHoweverTheBatchIsCut) {
 
 INSTANTIATE_TEST_SUITE_P(Shapes, WeightGradient,
                          testing::Values(Shape{192, 98, 64}, Shape{70, 130, 33}, Shape{64, 200, 10},
-                                         Shape{64, 50, 1}, Shape{40, 1, 50}, Shape{5, 7, 3},
-                                         Shape{1100, 20, 18}, Shape{20, 100, 300}),
+                                         Shape{256, 200, 10}, Shape{512, 300, 1}, Shape{64, 50, 1},
+                                         Shape{40, 1, 50}, Shape{5, 7, 3}, Shape{1100, 20, 18},
+                                         Shape{20, 100, 300}),
                          [](const auto& test) {
                            return fmt::format("m{}k{}n{}", test.param.m, test.param.k,
                                               test.param.n);

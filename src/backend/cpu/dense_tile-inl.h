@@ -16,8 +16,12 @@
 HWY_BEFORE_NAMESPACE();
 namespace batchwise::cpu::HWY_NAMESPACE {
 
-// Below so many multiply-adds, a fraction of a microsecond, other threads are not worth waking.
-inline constexpr std::int64_t kMinTermsForThreads = 32 * 1024;
+// Whether handing work to other threads costs more than it gives: below a microsecond of
+// multiply-adds, unless the weights are many, as reading them is what takes the time then.
+constexpr bool is_for_one_thread(std::int64_t m, std::int64_t k, std::int64_t n) {
+  constexpr std::int64_t kMinTerms = 128 * 1024, kMinWeights = 64 * 1024;
+  return m * k * n < kMinTerms && k * n < kMinWeights;
+}
 
 // `count` things in equal pieces of at most `most`: piece i begins at begin(i).
 struct EvenPieces {

@@ -217,7 +217,7 @@ void unpacked_with(const DenseJob& job, ThreadPool& pool) {
   if (job.m == 0) return;
   const RangeFunction run = job.transposed_b ? &sum_transposed<D> : &sum_range<D>;
   const int threads = pool.threads();
-  if (threads == 1 || job.m * job.n * job.k < kMinTermsForThreads) return run(job, 0, job.n);
+  if (threads == 1 || is_for_one_thread(job.m, job.k, job.n)) return run(job, 0, job.n);
   pool.run([&](int part) {
     const PartRange columns = part_range(job.n, part, threads, kPanelColumns);
     if (columns.begin < columns.end) run(job, columns.begin, columns.end);
