@@ -22,6 +22,7 @@ int run_predict(const Command& self, std::vector<std::string> words);
 int run_evaluate(const Command& self, std::vector<std::string> words);
 int run_explain(const Command& self, std::vector<std::string> words);
 int run_study(const Command& self, std::vector<std::string> words);
+int run_simulate(const Command& self, std::vector<std::string> words);
 int run_compare(const Command& self, std::vector<std::string> words);
 
 }  // namespace batchwise
