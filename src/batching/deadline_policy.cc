@@ -3,7 +3,7 @@
 //
 // Each batch that could start now is worth
 //     (1 - v) * answers  -  v * (expiries while it runs)  -  price * time
-// where v, near 1 at low load and small under overload, is what a request is worth that is left for
+// where v, near 1 at low load and 0 under overload, is what a request is worth that is left for
 // later, and the price is what the machine's time brings elsewhere: the score of a semi-Markov
 // decision with a linear guess of what follows. Expiries are counted of those that wait and
 // expected of those to come, by their recent rate and slack.
@@ -15,12 +15,8 @@
 namespace batchwise {
 namespace {
 
-// Under overload something is still kept for those who can wait; with nothing else coming those who
-// wait go together.
-constexpr double kLeastWorthLater = 0.15, kMostWorthLater = 0.99;
-// Of a line, the first so many are tried as the first of the batch; the ones before are passed
-// over.
-constexpr std::size_t kMostStarts = 24;
+// With nothing else coming, those who wait still go together.
+constexpr double kMostWorthLater = 0.99;
 // Below this load a request is run at once: nobody who would share its batch is near.
 constexpr double kLoadToWait = 0.5;
 
@@ -112,7 +108,7 @@ class DeadlinePolicy {
   void weigh_time() {
     if (view_.traffic == nullptr) return;
     const double load = view_.traffic->load(view_.instances);
-    worth_later_ = std::clamp(1 - load, kLeastWorthLater, kMostWorthLater);
+    worth_later_ = std::clamp(1 - load, 0.0, kMostWorthLater);
     const double rate = view_.traffic->rate();
     const double reward = load > 1 ? rate / load : rate;
     price_ = std::max(0.0, reward - worth_later_ * rate);
