@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <map>
 #include <set>
 
@@ -206,6 +207,24 @@ TEST(Simulator, OverloadKeepsGoodputNearCapacity) {
   const SimulationResult result = simulate(options, ArrivalSource(arrivals));
   EXPECT_GT(result.goodput_per_s(), 0.95 * capacity_per_s);
   EXPECT_EQ(result.late, 0);
+}
+
+TEST(Simulator, UnderOverloadAModestClientIsServedBesideAGreedyOne) {
+  SimulationOptions options;
+  options.models = {fast_curve()};
+  ArrivalOptions arrivals;
+  arrivals.rate_per_s = 3 * 32 / 380e-6;
+  arrivals.requests = 100'000;
+  arrivals.kinds = {RequestKind{.weight = 30, .timeout_us = 2000, .client = 0},
+                    RequestKind{.weight = 1, .timeout_us = 2000, .client = 1}};
+  std::array<std::int64_t, 2> refused{};
+  options.on_refusal = [&](const WaitingRequest& r) {
+    ++refused.at(static_cast<std::size_t>(r.client));
+  };
+  simulate(options, ArrivalSource(arrivals));
+  EXPECT_GT(refused[0], arrivals.requests / 2);
+  // It asks for a tenth of the capacity, less than its half.
+  EXPECT_LT(refused[1], arrivals.requests / 31 / 20);
 }
 
 TEST(Simulator, OneRowThatDoesNotFitIsSaid) {
