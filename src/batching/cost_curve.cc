@@ -97,8 +97,8 @@ std::int64_t CostCurve::rows_within_us(double us) const {
 
 double CostCurve::safe_us_alone(std::int64_t rows, std::int64_t most) const {
   if (rows <= most) return safe_us(rows);
-  const std::int64_t rest = rows % most;
-  return static_cast<double>(rows / most) * safe_us(most) + (rest > 0 ? safe_us(rest) : 0);
+  const std::int64_t whole = rows / most, rest = rows % most;
+  return static_cast<double>(whole) * safe_us(most) + (rest > 0 ? safe_us(rest) : 0);
 }
 
 }  // namespace batchwise
