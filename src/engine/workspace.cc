@@ -27,7 +27,7 @@ Workspace::Workspace(std::shared_ptr<const CompiledProgram> program,
   for (const auto& copy : program_->copies_) copy_sources_.push_back(resolve(copy.from, states));
 }
 
-// NOLINTNEXTLINE(performance-unnecessary-value-param): what is read from it may not come after a move
+// NOLINTNEXTLINE(performance-unnecessary-value-param): it is read beside where it would be moved
 Workspace::Workspace(std::shared_ptr<const CompiledProgram> program)
     : Workspace(program, std::make_shared<MappedBuffer>(program->memory().arena_bytes),
                 std::make_shared<ThreadPool>(program->threads())) {}
