@@ -42,8 +42,8 @@ void decide_aimd(const QueueView& view, const SchedulerOptions& options, double,
   take_first(view, static_cast<std::int64_t>(rows), options, decision);
 }
 
-// After BentoML's dispatcher: the newest first, and only once waiting a tick more would cost all
-// that wait more than requests wait on average.
+// After BentoML's dispatcher, not compared with its code: the newest first, and only once waiting a
+// tick more would cost all that wait more than requests wait on average.
 void decide_adaptive(const QueueView& view, const SchedulerOptions& options, double now_us,
                      Decision& decision) {
   constexpr double kTickUs = 1000, kDecay = 0.95;

@@ -5,7 +5,7 @@
 namespace batchwise {
 
 std::int64_t heap_bytes(const CompiledProgram& program) {
-  constexpr std::int64_t kKernelBytes = 512;  // a prepared kernel, as most are
+  constexpr std::int64_t kKernelBytes = 512;  // a guess: a prepared kernel's type is not known here
   std::int64_t bytes = heap_bytes(program.graph()) + heap_bytes(program.steps()) +
                        heap_bytes(program.places()) + heap_bytes(program.constants()) +
                        heap_bytes(program.states());
