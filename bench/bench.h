@@ -55,11 +55,12 @@ double seconds_a_call(F&& call, int calls) {
   return (now_s() - begin) / calls;
 }
 
-// A turn begins with a pause, in which the threads of the other one stop spinning, and with calls
+// A turn begins with a pause, in which the threads of the other one stop spinning (those of libgomp
+// still do after 4 ms), and with calls
 // that wake our own.
 template <typename F>
 double seconds_in_turn(F&& call, int calls, bool pause) {
-  if (pause) std::this_thread::sleep_for(std::chrono::milliseconds(4));
+  if (pause) std::this_thread::sleep_for(std::chrono::milliseconds(20));
   const double begin = now_s();
   do call();
   while (pause && now_s() - begin < 3e-4);

@@ -12,9 +12,12 @@
 namespace batchwise {
 namespace {
 
-// About 50 to 100 microseconds: longer than the gap between two steps of a program, shorter than
-// what a caller that left for other work would want to pay for.
-constexpr int kSpins = 2000;
+// A worker waits about 50 to 100 microseconds before it sleeps: longer than the gap between two
+// steps of a program, shorter than what a caller that left for other work would want to pay for. A
+// caller waits for the end of a step, so it has no other work, and who wakes it would draw it to
+// its core.
+constexpr int kWorkerSpins = 2000;
+constexpr int kCallerSpins = 20000;
 
 void pause() {
 #if defined(__x86_64__)
@@ -24,8 +27,8 @@ void pause() {
 #endif
 }
 
-void wait_while_equal(const std::atomic<std::uint32_t>& word, std::uint32_t old) {
-  for (int spin = 0; spin < kSpins; ++spin) {
+void wait_while_equal(const std::atomic<std::uint32_t>& word, std::uint32_t old, int spins) {
+  for (int spin = 0; spin < spins; ++spin) {
     if (word.load(std::memory_order_acquire) != old) return;
     // Whom we wait for may have been put on our own core.
     if (spin % 64 == 63) {
@@ -46,7 +49,7 @@ struct alignas(64) ThreadPool::Worker {
   std::jthread thread;
 };
 
-ThreadPool::ThreadPool(int threads) : threads_(threads) {
+ThreadPool::ThreadPool(int threads) : threads_(threads), placement_(threads) {
   BW_CHECK(threads >= 1, "threads {}", threads);
   for (int part = 1; part < threads; ++part) {
     auto& worker = *workers_.emplace_back(std::make_unique<Worker>());
@@ -64,9 +67,10 @@ ThreadPool::~ThreadPool() {
 
 void ThreadPool::work(Worker& worker, int part) {
   for (std::uint32_t epoch = 0;;) {
-    wait_while_equal(worker.epoch, epoch);
+    wait_while_equal(worker.epoch, epoch, kWorkerSpins);
     ++epoch;
     if (stop_) return;
+    placement_.settle(part);
     call_(body_, part);
     worker.done.store(epoch, std::memory_order_release);
     worker.done.notify_one();
@@ -76,6 +80,7 @@ void ThreadPool::work(Worker& worker, int part) {
 void ThreadPool::run_erased(Call call, void* body) {
   call_ = call;
   body_ = body;
+  placement_.settle(0);
   for (auto& worker : workers_) {
     worker->epoch.fetch_add(1, std::memory_order_release);
     worker->epoch.notify_one();
@@ -83,7 +88,7 @@ void ThreadPool::run_erased(Call call, void* body) {
   call(body, 0);
   for (auto& worker : workers_) {
     const std::uint32_t epoch = worker->epoch.load(std::memory_order_relaxed);
-    wait_while_equal(worker->done, epoch - 1);
+    wait_while_equal(worker->done, epoch - 1, kCallerSpins);
   }
 }
 

@@ -7,6 +7,8 @@
 #include <type_traits>
 #include <vector>
 
+#include "base/core_placement.h"
+
 namespace batchwise {
 
 // A fork-join pool for kernels: run(f) calls f(0) on the caller and f(1) ... f(threads-1) on the
@@ -42,6 +44,7 @@ class ThreadPool {
   Call call_ = nullptr;
   void* body_ = nullptr;
   bool stop_ = false;
+  CorePlacement placement_;
   std::vector<std::unique_ptr<Worker>> workers_;
 };
 
