@@ -12,10 +12,10 @@
 #include "base/thread_pool.h"
 
 #if BATCHWISE_HAS_ONEDNN
-#include <omp.h>
-
 #include <oneapi/dnnl/dnnl.hpp>
 #include <unordered_map>
+
+#include "spread_threads.h"
 #endif
 
 // What the benchmarks of kernels share: rounds over instruction sets and threads, with oneDNN held
@@ -32,6 +32,9 @@ inline void set_onednn_threads(int threads) { omp_set_num_threads(threads); }
 #else
 inline void cap_onednn(cpu::Isa) {}
 inline void set_onednn_threads(int) {}
+struct SpreadOmpThreads {
+  explicit SpreadOmpThreads(int) {}
+};
 #endif
 
 // GFLOP/s of all threads together that no kernel exceeds.
@@ -47,6 +50,7 @@ void for_each_thread_count(int threads, const Run& run) {
     const double peak = measured_peak(pool);
     fmt::print("{} with {} threads: measured peak {:.0f} GFLOP/s\n",
                cpu::isa_name(cpu::current_isa()), count, peak);
+    const SpreadOmpThreads spread(count);
     run(pool, peak);
   }
 }

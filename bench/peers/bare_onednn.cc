@@ -12,6 +12,7 @@
 #include "backend/cpu/isa.h"
 #include "base/check.h"
 #include "base/thread_pool.h"
+#include "spread_threads.h"
 
 namespace batchwise::bench {
 namespace {
@@ -192,6 +193,7 @@ BareOneDnn::BareOneDnn(LoadedModel& model, std::int64_t batch) : state_(new Stat
   for (const Layer& layer : state.layers) {
     state.activations.emplace_back(static_cast<std::size_t>(batch * layer.n));
   }
+  const SpreadOmpThreads spread(kThreads);
   double best = 0;
   Form best_wide = Form::kOwnThreads, best_narrow = Form::kOwnThreads;
   for (Form wide : {Form::kOwnThreads, Form::kSplitInnerProduct, Form::kSplitMatmul}) {

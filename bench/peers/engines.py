@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The engines, each as a function from (model, batch) to the median time of a call."""
+import contextlib
+import os
 import statistics
 import subprocess
 import time
@@ -31,6 +33,31 @@ def median_us(call, budget_ms):
         times.append((clock() - start) / group * 1e6)
         if clock() - begin >= 1e-3 * budget_ms:
             return statistics.median(times)
+
+
+def thread_ids():
+    return {int(name) for name in os.listdir("/proc/self/task")}
+
+
+def spread_torch_threads(torch):
+    """Puts each thread of PyTorch's OpenMP team on a core of its own, as a user can with
+    OMP_PROC_BIND: left alone they meet on one core of a virtual machine after each pause."""
+    cores = sorted(os.sched_getaffinity(0))
+    before = thread_ids()
+    torch.set_num_threads(THREADS)
+    torch.ones(1 << 20).add_(1)
+    for index, thread in enumerate(sorted(thread_ids() - before), start=1):
+        os.sched_setaffinity(thread, {cores[index % len(cores)]})
+
+
+@contextlib.contextmanager
+def on_first_core():
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 class Worker:
@@ -165,7 +192,7 @@ class PyTorch:
 
     def __init__(self, worker, model, path, samples):
         import torch
-        torch.set_num_threads(THREADS)
+        spread_torch_threads(torch)
         self.torch = torch
         self.module = models.torch_model(model, path).eval()
         self.samples = torch.from_numpy(samples)
@@ -178,7 +205,7 @@ class PyTorch:
             self.first = self.module(self.input)[0].numpy()
 
     def measure(self, budget_ms):
-        with self.torch.inference_mode():
+        with self.torch.inference_mode(), on_first_core():
             return median_us(lambda: self.module(self.input), budget_ms)
 
     def keeps_bits(self):
@@ -205,7 +232,7 @@ class PyTorchFit:
 
     def __init__(self, worker, model, path, samples):
         import torch
-        torch.set_num_threads(THREADS)
+        spread_torch_threads(torch)
         torch.manual_seed(0)
         self.torch, self.model, self.path = torch, model, path
         shape = (TRAINING_SAMPLES, *samples.shape[1:])
@@ -230,7 +257,8 @@ class PyTorchFit:
         self.optimizer.step()
 
     def measure(self, budget_ms):
-        return self.batch * 1e6 / median_us(self.step, budget_ms)
+        with on_first_core():
+            return self.batch * 1e6 / median_us(self.step, budget_ms)
 
     def keeps_bits(self):
         return True

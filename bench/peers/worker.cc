@@ -15,6 +15,7 @@
 #include "peers/bare_onednn.h"
 #include "peers/step_profile.h"
 #include "peers/workload.h"
+#include "spread_threads.h"
 
 namespace batchwise::bench {
 namespace {
@@ -75,6 +76,7 @@ class Worker {
     words >> name >> batch >> budget_ms;
     auto& run = vendors_[{name, batch}];
     if (!run) run = std::make_unique<BareOneDnn>(model(name), batch);
+    const SpreadOmpThreads spread(kThreads);
     const double us = median_us([&] { run->call(); }, budget_ms);
     return fmt::format("{:.3f} {} {}", us, run->error(), run->form());
   }
