@@ -13,6 +13,12 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^">]+)[">]')
 # A vendor's headers, and the folders that may see them. Folders outside src/ are named by their
 # first part; tests of a folder may see what the folder may.
 VENDORS = [
+    (r"boost/", ["serve/http", "client", "bench"]),
+    (r"grpcpp/|grpc\+\+/", ["serve/grpc", "client/grpc", "bench"]),
+    (r"simdjson", ["serve/http", "client"]),
+    (r"prometheus/", ["serve/http"]),
+    (r"spdlog/", ["serve"]),
+    (r"toml\+\+/", ["serve"]),
     (r"hwy/", ["backend/cpu", "bench"]),
     (r"(oneapi/)?dnnl|dnnl", ["backend/cpu", "bench"]),
     (r"onnx/|google/protobuf/", ["onnx_io", "tests", "fuzz"]),

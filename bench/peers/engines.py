@@ -42,12 +42,12 @@ def thread_ids():
 def spread_torch_threads(torch):
     """Puts each thread of PyTorch's OpenMP team on a core of its own, as a user can with
     OMP_PROC_BIND: left alone they meet on one core of a virtual machine after each pause."""
-    cores = sorted(os.sched_getaffinity(0))
+    others = sorted(os.sched_getaffinity(0))[1:] or [0]
     before = thread_ids()
     torch.set_num_threads(THREADS)
     torch.ones(1 << 20).add_(1)
-    for index, thread in enumerate(sorted(thread_ids() - before), start=1):
-        os.sched_setaffinity(thread, {cores[index % len(cores)]})
+    for index, thread in enumerate(sorted(thread_ids() - before)):
+        os.sched_setaffinity(thread, {others[index % len(others)]})
 
 
 @contextlib.contextmanager
