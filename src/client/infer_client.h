@@ -124,6 +124,9 @@ class InferClient {
   // Handles what comes in until `until_us`; returns early, once replies were handled. Requires: a
   // time that has passed handles what is there and returns.
   virtual void wait(double until_us) = 0;
+
+  // Gives up what is outstanding: no callback comes for it any more.
+  virtual void forget() = 0;
 };
 
 // The module of client/grpc exports a function of this type under this name, with C linkage. The
