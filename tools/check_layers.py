@@ -24,7 +24,8 @@ VENDORS = [
     (r"onnx/|google/protobuf/", ["onnx_io", "tests", "fuzz"]),
     (r"cuda|cudnn|cublas", ["backend/cuda"]),
     (r"sqlite3\.h", ["study", "tests"]),
-    (r"zlib\.h|zconf\.h|jpeglib\.h|png\.h|archive", ["data", "tests"]),
+    (r"openssl/", ["base", "serve/http", "serve/grpc"]),
+    (r"zlib\.h|zconf\.h|jpeglib\.h|png\.h|archive", ["data", "serve/http", "tests"]),
     (r"CLI/", ["cli"]),
     (r"benchmark/", ["bench"]),
 ]
