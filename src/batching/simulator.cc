@@ -156,7 +156,7 @@ class Simulation {
       const int slot = free_batches_.back();
       RunningBatch& batch = batches_[static_cast<std::size_t>(slot)];
       const bool started = replica.start_batch(now_us_, batch);
-      result_.refused += static_cast<std::int64_t>(replica.refused().size());
+      result_.refused += replica.num_refused();
       if (!started) break;
       free_batches_.pop_back();
       run_batch(number, slot);
