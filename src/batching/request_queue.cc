@@ -26,6 +26,12 @@ double RequestQueue::earliest_free_us(double now_us) const {
   return *std::min_element(instances_.begin(), instances_.end());
 }
 
+double RequestQueue::expected_wait_us(double now_us) const {
+  const double work_us = static_cast<double>(num_waiting()) * traffic_.work_us;
+  return std::max(0.0, earliest_free_us(now_us) - now_us) +
+         work_us / static_cast<double>(instances_.size());
+}
+
 bool RequestQueue::arrive(const QueueSetup& setup, const WaitingRequest& request) {
   const CostCurve& curve = curve_of(setup, request.model);
   if (setup.scheduler.policy == Policy::kDeadline) {

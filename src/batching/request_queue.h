@@ -55,6 +55,8 @@ class RequestQueue {
 
   // When an instance is free, by the safe estimate.
   double earliest_free_us(double now_us) const;
+  // Until what waits now has begun, about.
+  double expected_wait_us(double now_us) const;
   std::size_t num_waiting() const { return waiting_.size() - head_; }
   std::span<const WaitingRequest> waiting() const { return std::span(waiting_).subspan(head_); }
   bool is_idle() const { return num_waiting() == 0 && free_instances_ == instances_.size(); }

@@ -34,6 +34,10 @@ Policy parse_policy(std::string_view name, std::string_view where) {
   fail_input(where, "{} is unknown; there are deadline, delay, greedy, aimd and adaptive", name);
 }
 
+std::string_view policy_name(Policy policy) {
+  return kPolicies[static_cast<std::size_t>(policy)].name;
+}
+
 std::string_view reason_text(Reason reason) {
   switch (reason) {
     case Reason::kNothingWaits:

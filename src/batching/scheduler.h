@@ -51,6 +51,7 @@ struct SchedulerOptions {
   double latency_target_us = kNever;
 };
 
+std::string_view policy_name(Policy policy);
 // Throws Error{kInvalidInput} naming the field.
 void check_scheduler_options(const SchedulerOptions& options);
 // "deadline", "delay", "greedy", "aimd" or "adaptive"; throws Error naming `where` for another.
