@@ -19,7 +19,7 @@ Batches& Batches::operator=(Batches&&) noexcept = default;
 Batches::~Batches() = default;
 
 const Batch* Batches::next() {
-  const BatchPiece* piece = state_->loader->next();
+  const SamplePiece* piece = state_->loader->next();
   if (piece == nullptr) return nullptr;
   Batch& batch = state_->batch;
   batch.count = piece->count;

@@ -63,7 +63,7 @@ void run_tiny_model(const Graph& graph, const ZeroSource& data, int threads) {
   BatchLoader batches(data, loader);
   std::vector<float> a(8), b(8);
   const std::vector<void*> outputs{a.data(), b.data()};
-  while (const BatchPiece* piece = batches.next()) {
+  while (const SamplePiece* piece = batches.next()) {
     const std::vector<const void*> inputs{piece->features[0]};
     predictor.run(inputs, piece->count, outputs);
   }

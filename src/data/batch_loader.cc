@@ -77,7 +77,7 @@ struct BatchLoader::Layout {
 };
 
 struct BatchLoader::Slot {
-  BatchPiece piece;
+  SamplePiece piece;
   std::byte* memory = nullptr;
   std::vector<std::byte*> targets;  // where the source reads to
   bool full = false;                // guarded by mutex_
@@ -204,7 +204,7 @@ bool BatchLoader::take_ticket(Slot*& slot) {
   const bool is_last_batch = batch_ + 1 == num_batches_;
   const bool is_partial = is_last_batch && layout_->last_count > 0;
   const auto& pieces = is_partial ? layout_->last_pieces : layout_->full_pieces;
-  BatchPiece& piece = slot->piece;
+  SamplePiece& piece = slot->piece;
   piece.epoch = epoch_;
   piece.batch = batch_;
   piece.batch_count = is_partial ? layout_->last_count : options_.batch_size;
@@ -275,7 +275,7 @@ void BatchLoader::work(int thread) {
   }
 }
 
-const BatchPiece* BatchLoader::next() {
+const SamplePiece* BatchLoader::next() {
   const auto num_slots = static_cast<std::int64_t>(slots_.size());
   std::unique_lock lock(mutex_);
   if (pieces_released_ < pieces_given_) {

@@ -38,7 +38,7 @@ struct LoaderOptions {
 
 // A piece of a batch, in the loader's memory: valid until the next call of next(). Features and
 // labels are dense rows, 64-byte aligned.
-struct BatchPiece {
+struct SamplePiece {
   std::int64_t epoch = 0;
   std::int64_t batch = 0;        // in the epoch
   std::int64_t batch_count = 0;  // samples in the whole batch
@@ -63,7 +63,7 @@ class BatchLoader {
 
   // The next piece, nullptr after the last epoch. Rethrows what a reading thread threw, in its
   // place in the order.
-  const BatchPiece* next();
+  const SamplePiece* next();
   std::int64_t batches_per_epoch() const { return num_batches_; }
   std::int64_t samples_per_epoch() const;
 

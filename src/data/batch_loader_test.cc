@@ -43,7 +43,7 @@ class CountingSource : public DataSource {
   std::int64_t broken_;
 };
 
-std::vector<std::int64_t> labels_of(const BatchPiece& piece) {
+std::vector<std::int64_t> labels_of(const SamplePiece& piece) {
   const auto* labels = reinterpret_cast<const std::int64_t*>(piece.labels);
   return {labels, labels + piece.count};
 }
@@ -51,7 +51,7 @@ std::vector<std::int64_t> labels_of(const BatchPiece& piece) {
 // All labels of an epoch in order, with the features checked against them.
 std::vector<std::int64_t> drain_epoch(BatchLoader& loader) {
   std::vector<std::int64_t> all;
-  while (const BatchPiece* piece = loader.next()) {
+  while (const SamplePiece* piece = loader.next()) {
     const auto* x = reinterpret_cast<const float*>(piece->features[0]);
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(x) % 64, 0u);
     const auto labels = labels_of(*piece);
@@ -70,7 +70,7 @@ TEST(BatchLoader, KeepsOrderAndTheLastPartialBatch) {
   BatchLoader loader(source, {.batch_size = 3});
   EXPECT_EQ(loader.batches_per_epoch(), 3);
   std::vector<std::int64_t> counts;
-  while (const BatchPiece* piece = loader.next()) {
+  while (const SamplePiece* piece = loader.next()) {
     counts.push_back(piece->count);
     EXPECT_EQ(piece->batch_count, piece->count);
     EXPECT_EQ(labels_of(*piece)[0], 30 * piece->batch);
@@ -114,7 +114,7 @@ TEST(BatchLoader, CutsBatchesIntoPieces) {
   const LoaderOptions options{.batch_size = 8, .cut = cut};
   BatchLoader loader(source, options);
   std::vector<std::vector<std::int64_t>> seen;
-  while (const BatchPiece* piece = loader.next()) {
+  while (const SamplePiece* piece = loader.next()) {
     seen.push_back({piece->batch, piece->batch_count, piece->first, piece->count,
                     piece->last_in_batch, labels_of(*piece)[0]});
   }
@@ -147,7 +147,7 @@ TEST(BatchLoader, DropsTheLastPartialBatchIfAsked) {
 TEST(BatchLoader, HandsOutOtherTypes) {
   const CountingSource source(3);
   BatchLoader loader(source, {.feature_dtypes = {DType::kInt64}, .label_dtype = DType::kFloat32});
-  const BatchPiece* piece = loader.next();
+  const SamplePiece* piece = loader.next();
   const auto* x = reinterpret_cast<const std::int64_t*>(piece->features[0]);
   const auto* y = reinterpret_cast<const float*>(piece->labels);
   EXPECT_THAT(std::vector<std::int64_t>(x, x + 6), ElementsAre(0, 7, 1, 7, 2, 7));

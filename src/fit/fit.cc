@@ -28,7 +28,7 @@ class PieceFeeder {
   explicit PieceFeeder(DataBinding binding)
       : binding_(std::move(binding)), features_(binding_.feature_of_input.size()) {}
 
-  TrainingSamples operator()(const BatchPiece& piece) {
+  TrainingSamples operator()(const SamplePiece& piece) {
     for (std::size_t i = 0; i < features_.size(); ++i) {
       features_[i] = piece.features[static_cast<std::size_t>(binding_.feature_of_input[i])];
     }
@@ -76,7 +76,7 @@ class FitLoop {
     result_.micro_batch = session_.micro_batch();
     epoch_start_ = Clock::now();
     while (!done_) {
-      const BatchPiece* piece = loader.next();
+      const SamplePiece* piece = loader.next();
       if (piece == nullptr) break;
       take(*piece);
     }
@@ -106,7 +106,7 @@ class FitLoop {
     return loader;
   }
 
-  void take(const BatchPiece& piece) {
+  void take(const SamplePiece& piece) {
     if (piece.first == 0) {
       const bool weighted = options_.last_batch == LastBatch::kWeighted;
       session_.begin_batch(piece.batch_count,
@@ -215,7 +215,7 @@ StepResult run_evaluation(TrainingSession& session, const DataSource& source, Sa
   options.threads = loader_threads;
   BatchLoader loader(source, options);
   StepResult sums;
-  while (const BatchPiece* piece = loader.next()) session.evaluate(feeder(*piece), sums);
+  while (const SamplePiece* piece = loader.next()) session.evaluate(feeder(*piece), sums);
   return sums;
 }
 

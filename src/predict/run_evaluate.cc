@@ -89,7 +89,7 @@ EvaluateReport run_evaluate(const Graph& source, const DataSource& data,
   std::vector<const void*> inputs(binding.feature_of_input.size() + 1);
   Sums sums;
   const Stopwatch watch;
-  while (const BatchPiece* piece = loader.next()) {
+  while (const SamplePiece* piece = loader.next()) {
     for (std::size_t i = 0; i + 1 < inputs.size(); ++i) {
       inputs[i] = piece->features[static_cast<std::size_t>(binding.feature_of_input[i])];
     }

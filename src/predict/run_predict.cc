@@ -129,7 +129,7 @@ PredictReport run_predict(std::shared_ptr<const EngineModel> model, const DataSo
   std::vector<const std::byte*> rows(picked.size());
   std::int64_t done = 0;
   const Stopwatch watch;
-  while (const BatchPiece* piece = loader.next()) {
+  while (const SamplePiece* piece = loader.next()) {
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       inputs[i] = piece->features[static_cast<std::size_t>(binding.feature_of_input[i])];
     }

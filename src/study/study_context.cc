@@ -58,7 +58,7 @@ LoadedSamples load_samples(const Graph& model, const DataSource& source, SampleR
     to.insert(to.end(), from, from + bytes);
   };
   while (samples.count < count) {
-    const BatchPiece* piece = batches.next();
+    const SamplePiece* piece = batches.next();
     BW_CHECK(piece != nullptr);
     const std::int64_t taken = std::min(piece->count, count - samples.count);
     for (std::size_t i = 0; i < model.inputs.size(); ++i) {
