@@ -17,6 +17,9 @@ namespace {
 
 // With nothing else coming, those who wait still go together.
 constexpr double kMostWorthLater = 0.99;
+// Under overload a model that had less than this part of an equal share of the machine goes first:
+// cheap models would leave a dear one nothing, since its answers cost more.
+constexpr double kLeastShare = 0.5;
 // Below this load a request is run at once: nobody who would share its batch is near.
 constexpr double kLoadToWait = 0.5;
 
@@ -167,6 +170,28 @@ class DeadlinePolicy {
     if (best_.first == first && best_.count > 0) best_.reason = Reason::kDeadline;
   }
 
+  // Of the models that wait, the one that had least, where it had too little; -1: none.
+  std::int32_t starved_model(std::int32_t priority) const {
+    if (!overloaded() || view_.model_us.size() < 2) return -1;
+    double all_us = 0;
+    int waiting = 0;
+    std::int32_t least = -1;
+    const auto had = [&](std::int32_t model) {
+      return view_.model_us[static_cast<std::size_t>(model)];
+    };
+    // The order is by model, in which the highest priority of a shape comes first.
+    std::int32_t last = -1;
+    for (std::size_t i = 0; i < decision_.order.size(); ++i) {
+      const std::int32_t model = request(i).model;
+      if (model == last || request(i).priority != priority) continue;
+      last = model;
+      ++waiting;
+      all_us += had(model);
+      if (least < 0 || had(model) < had(least)) least = model;
+    }
+    return had(least) < kLeastShare * all_us / waiting ? least : -1;
+  }
+
   // The best over all lines with the highest class that waits. Those passed over wait on, as long
   // as they can be answered.
   void choose() {
@@ -176,12 +201,21 @@ class DeadlinePolicy {
       priority = std::min(priority, request(i).priority);
       started = started || request(i).started;
     }
+    const std::int32_t starved = started ? -1 : starved_model(priority);
+    try_lines(priority, started, starved);
+    // Memory may forbid it for now.
+    if (starved >= 0 && best_.count == 0) try_lines(priority, started, -1);
+  }
+
+  // Those of one model alone, where it is not -1.
+  void try_lines(std::int32_t priority, bool started, std::int32_t only_model) {
     std::size_t end = 0;
     for (std::size_t begin = 0; begin < decision_.order.size(); begin = end) {
       end = begin + 1;
       while (end < decision_.order.size() && share_batch(request(begin), request(end))) ++end;
       const bool high = started ? request(begin).started : request(begin).priority == priority;
-      if (high) try_line(begin, end);
+      const bool may_go = only_model < 0 || request(begin).model == only_model;
+      if (high && may_go) try_line(begin, end);
     }
   }
 

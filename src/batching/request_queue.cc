@@ -7,8 +7,8 @@
 namespace batchwise {
 namespace {
 
-// What a client had counts for less as time goes by.
-constexpr double kClientMemoryUs = 1e6;
+// After so long, what somebody had counts for a third.
+constexpr double kShareMemoryUs = 1e6;
 // Space at the front of a queue that is kept before the rest moves up.
 constexpr std::size_t kMoveUpAt = 1024;
 
@@ -17,6 +17,19 @@ const CostCurve& curve_of(const QueueSetup& setup, std::int32_t model) {
 }
 
 }  // namespace
+
+void TimeShares::add(std::size_t index, double us, double now_us) {
+  if (us_.size() < 2) return;
+  // What was long ago does not shrink: what comes counts for more and more, so that nothing is done
+  // for those that are not here. Before numbers grow too large all are brought down.
+  constexpr double kBringDownAfterUs = 100 * kShareMemoryUs;
+  if (now_us - origin_us_ > kBringDownAfterUs) {
+    const double keep = std::exp((origin_us_ - now_us) / kShareMemoryUs);
+    for (double& had : us_) had *= keep;
+    origin_us_ = now_us;
+  }
+  us_[index] += us * std::exp((now_us - origin_us_) / kShareMemoryUs);
+}
 
 RequestQueue::RequestQueue(int instances)
     : instances_(static_cast<std::size_t>(instances), 0.0), free_instances_(instances_.size()) {}
@@ -45,8 +58,8 @@ bool RequestQueue::arrive(const QueueSetup& setup, const WaitingRequest& request
   }
   waiting_.push_back(request);
   if (request.priority != 0) ++not_first_priority_;
-  const auto client = static_cast<std::size_t>(request.client);
-  if (client >= client_us_.size()) client_us_.resize(client + 1);
+  clients_.make_room(static_cast<std::size_t>(request.client) + 1);
+  models_.make_room(setup.models.size());
   return true;
 }
 
@@ -67,7 +80,8 @@ void RequestQueue::make_view(const QueueSetup& setup, double now_us) {
   view_.one_priority = not_first_priority_ == 0;
   view_.traffic = &traffic_;
   view_.state = &state_;
-  view_.client_us = client_us_;
+  view_.client_us = clients_.values();
+  view_.model_us = models_.values();
 }
 
 const Decision& RequestQueue::decide(const QueueSetup& setup, double now_us) {
@@ -102,20 +116,6 @@ void RequestQueue::take_instance(const CostCurve& curve, double now_us, RunningB
   *free = now_us + curve.safe_us(decision_.rows);
 }
 
-void RequestQueue::note_client(const WaitingRequest& request, double us, double now_us) {
-  if (client_us_.size() < 2) return;
-  // What was long ago does not shrink: what comes counts for more and more, so that nothing is done
-  // for clients that are not here. Before numbers grow too large all are brought down.
-  constexpr double kBringDownAfterUs = 100 * kClientMemoryUs;
-  if (now_us - client_origin_us_ > kBringDownAfterUs) {
-    const double keep = std::exp((client_origin_us_ - now_us) / kClientMemoryUs);
-    for (double& had : client_us_) had *= keep;
-    client_origin_us_ = now_us;
-  }
-  client_us_[static_cast<std::size_t>(request.client)] +=
-      us * std::exp((now_us - client_origin_us_) / kClientMemoryUs);
-}
-
 void RequestQueue::take_pieces(const CostCurve& curve, RunningBatch& batch) {
   batch.pieces.clear();
   const double us_a_row = curve.us(decision_.rows) / static_cast<double>(decision_.rows);
@@ -124,7 +124,9 @@ void RequestQueue::take_pieces(const CostCurve& curve, RunningBatch& batch) {
     const bool whole = piece.rows == request.rows && !request.started;
     batch.pieces.push_back(
         {request.id, request.arrival_us, request.deadline_us, piece.rows, request.rows, whole});
-    note_client(request, us_a_row * piece.rows, batch.start_us);
+    const double us = us_a_row * piece.rows;
+    clients_.add(static_cast<std::size_t>(request.client), us, batch.start_us);
+    models_.add(static_cast<std::size_t>(request.model), us, batch.start_us);
     request.rows -= piece.rows;
     request.started = true;
     if (request.rows == 0 && request.priority != 0) --not_first_priority_;
@@ -166,13 +168,14 @@ void RequestQueue::finish(const QueueSetup& setup, const RunningBatch& batch) {
   held_bytes_ -= batch.bytes;
   const Policy policy = setup.scheduler.policy;
   if (policy != Policy::kAimd && policy != Policy::kAdaptive) return;
-  double waited_us = 0;
-  for (const RunningPiece& piece : batch.pieces) waited_us += batch.start_us - piece.arrival_us;
-  const auto count = static_cast<std::int64_t>(batch.pieces.size());
-  note_batch(
-      state_,
-      {batch.rows, count, batch.end_us - batch.start_us, waited_us / static_cast<double>(count)},
-      setup.scheduler);
+  double longest_us = 0;
+  for (const RunningPiece& piece : batch.pieces) {
+    longest_us = std::max(longest_us, batch.start_us - piece.arrival_us);
+  }
+  note_batch(state_,
+             {batch.rows, static_cast<std::int64_t>(batch.pieces.size()),
+              batch.end_us - batch.start_us, longest_us, batch.end_us},
+             setup.scheduler);
 }
 
 }  // namespace batchwise

@@ -25,6 +25,21 @@ struct RunningBatch {
   std::vector<RunningPiece> pieces;
 };
 
+// The machine's time that each of some had, which counts for less as time goes by.
+class TimeShares {
+ public:
+  void make_room(std::size_t count) {
+    if (count > us_.size()) us_.resize(count);
+  }
+  // Does nothing for one alone.
+  void add(std::size_t index, double us, double now_us);
+  std::span<const double> values() const { return us_; }
+
+ private:
+  std::vector<double> us_;  // as if all of it had been at origin_us_
+  double origin_us_ = 0;
+};
+
 // What does not change from one decision to the next.
 struct QueueSetup {
   std::span<const CostCurve> models;  // by WaitingRequest::model
@@ -71,7 +86,6 @@ class RequestQueue {
   void take_pieces(const CostCurve& curve, RunningBatch& batch);
   void drop_refused();
   void remove_taken();
-  void note_client(const WaitingRequest& request, double us, double now_us);
 
   std::vector<WaitingRequest> waiting_;  // from head_ on; rows 0: taken
   std::size_t head_ = 0;
@@ -81,8 +95,7 @@ class RequestQueue {
   std::int64_t held_bytes_ = 0;
   Traffic traffic_;
   PolicyState state_;
-  std::vector<double> client_us_;  // as if all of it had been at client_origin_us_
-  double client_origin_us_ = 0;
+  TimeShares clients_, models_;
   std::vector<WaitingRequest> refused_;
   QueueView view_;
   Decision decision_;

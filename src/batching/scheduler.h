@@ -68,7 +68,8 @@ struct QueueView {
   bool one_priority = false;                // true: all that waits has the same
   const Traffic* traffic = nullptr;         // what arrived lately
   const PolicyState* state = nullptr;       // what aimd and adaptive have learned
-  std::span<const double> client_us;  // machine time that each client had lately; may be empty
+  // Machine time that each client, and each model, had lately; may be empty.
+  std::span<const double> client_us, model_us;
 };
 
 // A part of a request in a batch, all of it as a rule.

@@ -208,6 +208,34 @@ TEST_F(SchedulerTest, UnderOverloadTheClientThatHadLessGoesFirst) {
   EXPECT_THAT(ids(), ElementsAre(1));
 }
 
+TEST_F(SchedulerTest, UnderOverloadAModelThatHadTooLittleGoesFirst) {
+  // An answer of the second model takes ten times as long.
+  models_.push_back(CostCurve({{1, {1000, 1000, 1000}, 100}, {16, {2500, 2500, 2500}, 1600}}));
+  const Traffic traffic = traffic_at(0.5, 5000, models_[0]);
+  view_.traffic = &traffic;
+  for (int i = 0; i < 4; ++i) add(i, 5000);
+  add(4, 5000).model = 1;
+  decide_at(5);
+  EXPECT_EQ(decision_.model, 0) << "by answers a second";
+  const std::vector<double> fair{300, 200};
+  view_.model_us = fair;
+  decide_at(5);
+  EXPECT_EQ(decision_.model, 0) << "two fifths are enough";
+  const std::vector<double> unfair{300, 50};
+  view_.model_us = unfair;
+  decide_at(5);
+  EXPECT_EQ(decision_.model, 1);
+  waiting_.back().priority = 1;
+  decide_at(5);
+  EXPECT_EQ(decision_.model, 0) << "priority comes before fairness";
+  waiting_.back().priority = 0;
+  view_.free_bytes = 90;
+  EXPECT_THAT(decide_at(5).batch, IsEmpty());
+  models_[0] = CostCurve({{1, {100, 100, 100}, 50}, {16, {250, 250, 250}, 50}});
+  decide_at(5);
+  EXPECT_EQ(decision_.model, 0) << "memory forbids the other one";
+}
+
 TEST_F(SchedulerTest, UnderOverloadThoseWhoseTimeIsNearlyOverDoNotMakeBatchesSmall) {
   const Traffic traffic = traffic_at(0.5, 1000, models_[0]);
   view_.traffic = &traffic;
@@ -237,13 +265,35 @@ TEST_F(SchedulerTest, AdaptiveLearnsTheLineAndTakesTheNewest) {
   options_.policy = Policy::kAdaptive;
   options_.max_batch_rows = 2;
   PolicyState state;
-  for (int i = 1; i <= 8; ++i) note_batch(state, {i, i, 90.0 + 10 * i, 1.0}, options_);
-  EXPECT_NEAR(state.us_a_row, 10, 1e-3);
+  for (int i = 1; i <= 8; ++i) note_batch(state, {i, i, 90.0 + 10 * i, 1.0, i * 6e6}, options_);
+  EXPECT_NEAR(state.us_a_request, 10, 1e-3);
   EXPECT_NEAR(state.us_a_batch, 90, 1e-2);
+  EXPECT_NEAR(state.wait_us, 1, 1e-6);
   view_.state = &state;
   for (int i = 0; i < 3; ++i) add(i);
   decide_at(5);
   EXPECT_THAT(ids(), ElementsAre(2, 1));
+}
+
+// numpy.linalg.lstsq([[2, 1]] * 4, [100] * 4) is [40, 20].
+TEST_F(SchedulerTest, AdaptiveTakesTheLineOfLeastNormThroughOnePoint) {
+  options_.policy = Policy::kAdaptive;
+  PolicyState state;
+  for (int i = 1; i <= 4; ++i) note_batch(state, {2, 2, 100, 3.0, i * 6e6}, options_);
+  EXPECT_NEAR(state.us_a_request, 40, 1e-4);
+  EXPECT_NEAR(state.us_a_batch, 20, 1e-4);
+}
+
+TEST_F(SchedulerTest, AdaptiveLearnsAgainEveryFiveSeconds) {
+  options_.policy = Policy::kAdaptive;
+  PolicyState state;
+  for (int i = 1; i <= 3; ++i) note_batch(state, {1, 1, 100, 1.0, i * 1e3}, options_);
+  EXPECT_NEAR(state.us_a_request, 50, 1e-4);
+  note_batch(state, {2, 2, 300, 9.0, 4e6}, options_);
+  EXPECT_NEAR(state.us_a_request, 50, 1e-4);
+  note_batch(state, {2, 2, 300, 9.0, 6e6}, options_);
+  EXPECT_NEAR(state.us_a_request, 200, 1e-3);
+  EXPECT_NEAR(state.wait_us, (3 * 1 + 2 * 9) / 5.0, 1e-6);
 }
 
 TEST_F(SchedulerTest, RefusesSettingsThatMakeNoSense) {

@@ -202,7 +202,7 @@ TEST(Simulator, OverloadKeepsGoodputNearCapacity) {
   ArrivalOptions arrivals;
   const double capacity_per_s = 32 / 380e-6;
   arrivals.rate_per_s = 3 * capacity_per_s;
-  arrivals.requests = 200'000;
+  arrivals.requests = 50'000;
   arrivals.kinds[0].timeout_us = 2000;
   const SimulationResult result = simulate(options, ArrivalSource(arrivals));
   EXPECT_GT(result.goodput_per_s(), 0.95 * capacity_per_s);
@@ -225,6 +225,29 @@ TEST(Simulator, UnderOverloadAModestClientIsServedBesideAGreedyOne) {
   EXPECT_GT(refused[0], arrivals.requests / 2);
   // It asks for a tenth of the capacity, less than its half.
   EXPECT_LT(refused[1], arrivals.requests / 31 / 20);
+}
+
+TEST(Simulator, UnderOverloadADearModelIsServedBesideACheapOne) {
+  SimulationOptions options;
+  const auto dear = [](std::int64_t rows, double us) { return point(rows, us * 20); };
+  options.models = {fast_curve(), CostCurve({dear(1, 100), dear(8, 300)})};
+  ArrivalOptions arrivals;
+  arrivals.rate_per_s = 3 * 32 / 380e-6;
+  arrivals.requests = 50'000;
+  // The dear one asks for about a third of the machine; an equal share would be a half.
+  arrivals.kinds = {RequestKind{.weight = 1200, .timeout_us = 30'000, .model = 0},
+                    RequestKind{.weight = 1, .timeout_us = 30'000, .model = 1}};
+  std::array<double, 2> busy_us{};
+  options.on_batch = [&](const StartedBatch& batch) {
+    busy_us.at(static_cast<std::size_t>(batch.decision->model)) += batch.us;
+  };
+  std::array<std::int64_t, 2> refused{};
+  options.on_refusal = [&](const WaitingRequest& r) {
+    ++refused.at(static_cast<std::size_t>(r.model));
+  };
+  simulate(options, ArrivalSource(arrivals));
+  EXPECT_GT(refused[0], arrivals.requests / 2);
+  EXPECT_GT(busy_us[1], 0.2 * (busy_us[0] + busy_us[1]));
 }
 
 TEST(Simulator, OneRowThatDoesNotFitIsSaid) {
