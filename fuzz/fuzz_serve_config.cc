@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include "batchwise/error.h"
-#include "serve/config/model_config.h"
+#include "serve/config/triton_config.h"
 #include "serve/config/server_config.h"
 
 // Both kinds of configuration, each from the same bytes.

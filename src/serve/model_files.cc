@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "base/check.h"
+#include "serve/configured_model.h"
 
 namespace batchwise::serve {
 namespace {
@@ -46,17 +47,20 @@ std::optional<FileStamp> stamp_of(const std::string& path) {
 }
 
 std::optional<ModelSource> newest_version(const std::string& name, const std::string& folder) {
+  const fs::path config = fs::path(folder) / "config.pbtxt";
+  const std::string config_path = is_file(config) ? config.string() : std::string();
+  const VersionChoice choice(config_path);
   std::int64_t newest = 0;
   std::error_code error;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
     const auto number = version_number(it->path().filename().string());
-    if (number && *number > newest && is_file(it->path() / "model.onnx")) newest = *number;
+    if (!number || *number <= newest || !choice.allows(*number)) continue;
+    if (is_file(it->path() / choice.model_file())) newest = *number;
   }
   if (newest == 0) return std::nullopt;
-  const fs::path config = fs::path(folder) / "config.pbtxt";
   const std::string version = std::to_string(newest);
-  return ModelSource{name, version, (fs::path(folder) / version / "model.onnx").string(),
-                     is_file(config) ? config.string() : std::string()};
+  return ModelSource{name, version, (fs::path(folder) / version / choice.model_file()).string(),
+                     config_path};
 }
 
 std::optional<ModelSource> find_source(const std::string& repository, const std::string& name) {

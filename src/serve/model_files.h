@@ -23,7 +23,8 @@ struct FileStamp {
 std::optional<FileStamp> stamp_of(const std::string& path);
 
 // The newest version in a model's folder, as Triton lays it out: name/7/model.onnx, beside it
-// name/config.pbtxt. Nothing where there is none.
+// name/config.pbtxt, which may name another file and choose among versions. Nothing where there is
+// none.
 std::optional<ModelSource> newest_version(const std::string& name, const std::string& folder);
 // The models of a repository: folders with a version in them, and ONNX files, in order of names.
 // Throws Error where it is no folder.

@@ -20,6 +20,7 @@
 #include "onnx_io/onnx_io.h"
 #include "ops/op.h"
 #include "profile/profile.h"
+#include "serve/configured_model.h"
 
 namespace batchwise::serve {
 namespace {
@@ -215,11 +216,13 @@ LoadPlan plan_load(const ModelSource& source, const ServerOptions& options, int 
                    const std::function<std::int64_t(const VersionBytes&)>& missing_bytes) {
   std::shared_ptr<const EngineModel> engine = read_engine_model(source.path);
   ModelInfo info = info_of(*engine, source);
+  const ModelLimits limits = apply_model_config(source.config, info);
   std::unique_ptr<const CostCurve> profile;
   if (!options.profile.empty()) {
     profile = std::make_unique<const CostCurve>(read_profile(options.profile));
   }
   std::int64_t most = wanted_batch(*engine, options, threads, profile.get());
+  if (limits.max_batch_rows > 0) most = std::min(most, limits.max_batch_rows);
   info.max_request_rows = std::max(options.max_request_rows, most);
   VersionBytes bytes = bytes_of(*engine, info, threads, most);
   while (missing_bytes(bytes) > 0) {

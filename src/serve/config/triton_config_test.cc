@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "serve/config/model_config.h"
+#include "serve/config/triton_config.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "serve/config/model_config.h"
+#include "serve/config/triton_config.h"
 
 #include <google/protobuf/io/tokenizer.h>
 #include <google/protobuf/text_format.h>
@@ -11,7 +11,7 @@
 #include <regex>
 
 #include "base/check.h"
-#include "serve/config/triton_config.pb.h"
+#include "serve/config/triton_text.pb.h"
 
 namespace batchwise::serve {
 namespace {
