@@ -4,8 +4,8 @@
 #include <string_view>
 
 #include "batchwise/error.h"
-#include "serve/config/triton_config.h"
 #include "serve/config/server_config.h"
+#include "serve/config/triton_config.h"
 
 // Both kinds of configuration, each from the same bytes.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
