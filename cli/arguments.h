@@ -28,6 +28,7 @@ class Arguments {
   // False where help was asked for and given. Throws Error for what it does not understand.
   bool parse(std::vector<std::string> words);
 
+  bool has_threads() const { return !threads_.empty() && threads_ != "auto"; }
   bool has_data() const { return !data_.empty(); }
   bool quiet() const { return quiet_; }
   std::uint64_t seed() const;

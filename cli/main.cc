@@ -31,6 +31,8 @@ constexpr std::array kCommands{
     Command{"study", "MODEL... --data DATA -o DIR",
             "measures models at many batch sizes and writes the report",
             "batchwise study mlp.onnx --data data/digits.csv.gz -o study --budget 1min", run_study},
+    Command{"serve", "MODEL... | --models DIR", "answers requests, in batches that meet deadlines",
+            "batchwise serve digits.onnx --p99 20ms", run_serve},
     Command{"simulate", "--profile FILE --rate R",
             "the server's scheduler against simulated arrivals",
             "batchwise simulate --profile study/study.json --rate 5000/s --p99 5ms", run_simulate},

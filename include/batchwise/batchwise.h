@@ -9,6 +9,7 @@
 #include "batchwise/model.h"     // IWYU pragma: export
 #include "batchwise/predict.h"   // IWYU pragma: export
 #include "batchwise/process.h"   // IWYU pragma: export
+#include "batchwise/serve.h"     // IWYU pragma: export
 #include "batchwise/simulate.h"  // IWYU pragma: export
 #include "batchwise/study.h"     // IWYU pragma: export
 #include "batchwise/trainer.h"   // IWYU pragma: export

@@ -7,8 +7,8 @@
 #include "base/check.h"
 #include "batching/memory_room.h"
 #include "measure/process_memory.h"
+#include "serve/config_json.h"
 #include "serve/log.h"
-#include "serve/model_config.h"
 #include "serve/request_check.h"
 
 namespace batchwise::serve {

@@ -205,6 +205,14 @@ class UsesTest(CommandLineTest):
         self.assertEqual([row["name"] for row in found["parameters"]],
                          ["dense2.weight", "dense2.bias"])
 
+    def serve_and_stop(self, *words):
+        """Serves until it is ready; SIGTERM is then a clean end."""
+        with subprocess.Popen([str(PROGRAM), *words], cwd=self.folder, text=True,
+                              stdout=subprocess.PIPE) as server:
+            self.assertTrue(server.stdout.readline().startswith("ready:"))
+            server.terminate()
+            self.assertEqual(server.wait(60), 0)
+
     def test_every_example_in_the_help_works(self):
         names = [line.split()[0] for line in self.succeed("--help").stdout.splitlines()
                  if line.startswith("  ")]
@@ -217,6 +225,9 @@ class UsesTest(CommandLineTest):
                 example[example.index("--budget") + 1] = "3s"
                 example += ["--for", "predict"]
             self.assertEqual(example[0], "batchwise")
+            if name == "serve":
+                self.serve_and_stop(*example[1:], "--http", "none")
+                continue
             self.succeed(*example[1:])
         self.assertTrue((self.folder / "study" / "report.html").is_file())
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "serve/model_config.h"
+#include "serve/config_json.h"
 
 #include <nlohmann/json.hpp>
 
