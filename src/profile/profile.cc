@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "profile/profile.h"
 
+#include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -32,7 +34,7 @@ CostPoint parse_row(const json& row) {
   return point;
 }
 
-std::vector<CostPoint> parse_rows(const json& document) {
+CostCurve parse_rows(const json& document) {
   const json& rows = document.is_array() ? document : document.at("measurements");
   std::vector<CostPoint> points;
   for (const json& row : rows) {
@@ -41,14 +43,70 @@ std::vector<CostPoint> parse_rows(const json& document) {
       continue;
     points.push_back(parse_row(row));
   }
-  return points;
+  return CostCurve(std::move(points));
 }
 
-}  // namespace
+std::int64_t count_in(const json& object, const char* name, std::int64_t most) {
+  const double count = object.at(name).get<double>();
+  if (!(count >= 1 && count <= static_cast<double>(most)) || count != std::floor(count)) {
+    fail_input("profile", "{} is {}, not from 1 to {}", name, count, most);
+  }
+  return static_cast<std::int64_t>(count);
+}
 
-CostCurve parse_profile(std::string_view text, const std::string& where) {
+std::optional<ServingProfile> parse_serving(const json& document) {
+  const auto found = document.find("serve");
+  // A study whose limit nothing could keep has a chapter and no answer.
+  if (found == document.end() || found->is_null() || !found->contains("measurements")) {
+    return std::nullopt;
+  }
+  constexpr std::int64_t kMostThreads = 256;
+  ServingProfile serving{1, 1, 1, found->at("p99_us").get<double>(), parse_rows(*found)};
+  serving.instances = static_cast<int>(count_in(*found, "instances", kMostThreads));
+  serving.threads = static_cast<int>(count_in(*found, "threads", kMostThreads));
+  serving.max_batch = count_in(*found, "max_batch", serving.curve.max_rows());
+  if (!(serving.p99_us > 0)) fail_input("profile", "p99_us is {}", serving.p99_us);
+  return serving;
+}
+
+std::string text_in(const json& object, const char* part, const char* name) {
+  const auto found = object.find(part);
+  if (found == object.end() || !found->is_object()) return {};
+  const auto value = found->find(name);
+  return value == found->end() ? std::string() : value->get<std::string>();
+}
+
+ModelProfile parse_model(const json& entry, const std::string& machine_key) {
+  ModelProfile profile;
+  profile.machine_key = machine_key;
+  if (!entry.is_array()) {
+    profile.model = text_in(entry, "model", "name");
+    profile.model_sha256 = text_in(entry, "model", "sha256");
+    profile.serving = parse_serving(entry);
+  }
+  // A study of Serve alone has no others.
+  const bool no_rows =
+      profile.serving && (!entry.contains("measurements") || entry.at("measurements").empty());
+  if (!no_rows) profile.curve = parse_rows(entry);
+  return profile;
+}
+
+std::vector<ModelProfile> parse_models(const json& document) {
+  std::vector<ModelProfile> profiles;
+  const bool study = document.is_object() && document.contains("models");
+  if (!study) return {parse_model(document, "")};
+  const std::string machine_key = text_in(document, "machine", "key");
+  for (const json& entry : document.at("models")) {
+    profiles.push_back(parse_model(entry, machine_key));
+  }
+  return profiles;
+}
+
+// What is wrong with a profile is the user's input, whoever says so.
+template <typename Parse>
+auto parse_with(std::string_view text, const std::string& where, Parse parse) {
   try {
-    return CostCurve(parse_rows(json::parse(text)));
+    return parse(json::parse(text));
   } catch (const json::exception& error) {
     fail_input(where, "no profile: {}", error.what());
   } catch (const Error& error) {
@@ -57,12 +115,44 @@ CostCurve parse_profile(std::string_view text, const std::string& where) {
   }
 }
 
-CostCurve read_profile(const std::string& path) {
+std::string read_text(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) fail_input(path, "cannot open the profile");
-  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   if (file.bad()) fail_input(path, "cannot read the profile");
-  return parse_profile(text, path);
+  return text;
+}
+
+}  // namespace
+
+CostCurve parse_profile(std::string_view text, const std::string& where) {
+  return parse_with(text, where, parse_rows);
+}
+CostCurve read_profile(const std::string& path) { return parse_profile(read_text(path), path); }
+
+std::vector<ModelProfile> parse_model_profiles(std::string_view text, const std::string& where) {
+  return parse_with(text, where, parse_models);
+}
+std::vector<ModelProfile> read_model_profiles(const std::string& path) {
+  return parse_model_profiles(read_text(path), path);
+}
+
+const ModelProfile* find_model_profile(const std::vector<ModelProfile>& profiles,
+                                       std::string_view model, std::string_view model_sha256) {
+  const auto first = [&](auto&& is_it) -> const ModelProfile* {
+    const auto found = std::find_if(profiles.begin(), profiles.end(), is_it);
+    return found == profiles.end() ? nullptr : &*found;
+  };
+  const ModelProfile* found = first([&](const ModelProfile& profile) {
+    return !profile.model_sha256.empty() && profile.model_sha256 == model_sha256;
+  });
+  if (found == nullptr) {
+    found = first([&](const ModelProfile& profile) {
+      return !profile.model.empty() && profile.model == model;
+    });
+  }
+  if (found == nullptr && profiles.size() == 1 && profiles[0].model.empty()) found = &profiles[0];
+  return found;
 }
 
 }  // namespace batchwise

@@ -51,5 +51,63 @@ TEST(Profile, RefusesWhatItCannotUse) {
   EXPECT_THROW(read_profile("there/is/none.json"), Error);
 }
 
+constexpr const char* kStudy = R"({"machine": {"key": "m"}, "measurements": [], "models": [
+    {"model": {"name": "mlp", "sha256": "aa"},
+     "measurements": [{"batch_size": 1, "median_us": 20}],
+     "serve": {"instances": 2, "threads": 3, "max_batch": 4, "p99_us": 5000, "measurements": [
+        {"batch_size": 1, "median_us": 30, "low_us": 29, "high_us": 31, "bytes": 7},
+        {"batch_size": 8, "median_us": 90}]}},
+    {"model": {"name": "cnn", "sha256": "bb"},
+     "measurements": [{"batch_size": 2, "median_us": 70}], "serve": null},
+    {"model": {"name": "big", "sha256": "cc"}, "measurements": [],
+     "serve": {"instances": 1, "threads": 1, "max_batch": 1, "p99_us": 1,
+               "measurements": [{"batch_size": 1, "median_us": 1}]}},
+    {"model": {"name": "slow", "sha256": "dd"},
+     "measurements": [{"batch_size": 1, "median_us": 9}], "serve": {"p99_us": 1}}]})";
+
+TEST(ModelProfile, HasTheLayoutAndItsCurve) {
+  const std::vector<ModelProfile> profiles = parse_model_profiles(kStudy, "study.json");
+  ASSERT_EQ(profiles.size(), 4U);
+  const ModelProfile* mlp = find_model_profile(profiles, "other", "aa");
+  ASSERT_NE(mlp, nullptr);
+  EXPECT_EQ(mlp->machine_key, "m");
+  EXPECT_EQ(mlp->curve->us(1), 20);
+  ASSERT_TRUE(mlp->serving);
+  EXPECT_EQ(mlp->serving->instances, 2);
+  EXPECT_EQ(mlp->serving->threads, 3);
+  EXPECT_EQ(mlp->serving->max_batch, 4);
+  EXPECT_EQ(mlp->serving->p99_us, 5000);
+  EXPECT_EQ(mlp->serving->curve.us(8), 90);
+  EXPECT_EQ(mlp->serving->curve.bytes(1), 7);
+}
+
+TEST(ModelProfile, IsFoundByContentThenByName) {
+  const std::vector<ModelProfile> profiles = parse_model_profiles(kStudy, "study.json");
+  EXPECT_EQ(find_model_profile(profiles, "cnn", "zz")->model, "cnn");
+  EXPECT_FALSE(find_model_profile(profiles, "cnn", "zz")->serving);
+  EXPECT_EQ(find_model_profile(profiles, "cnn", "aa")->model, "mlp");
+  EXPECT_FALSE(find_model_profile(profiles, "big", "")->curve);
+  EXPECT_FALSE(find_model_profile(profiles, "slow", "")->serving);
+  EXPECT_EQ(find_model_profile(profiles, "none", "zz"), nullptr);
+  const auto plain = parse_model_profiles(R"([{"batch_size": 1, "median_us": 20}])", "p.json");
+  EXPECT_EQ(find_model_profile(plain, "anything", "zz"), &plain[0]);
+}
+
+TEST(ModelProfile, RefusesALayoutThatIsNone) {
+  for (const char* serve :
+       {R"({"instances": 0, "threads": 1, "max_batch": 1, "p99_us": 1})",
+        R"({"instances": 1.5, "threads": 1, "max_batch": 1, "p99_us": 1})",
+        R"({"instances": 1, "threads": 1e9, "max_batch": 1, "p99_us": 1})",
+        R"({"instances": 1, "threads": 1, "max_batch": 2, "p99_us": 1})",
+        R"({"instances": 1, "threads": 1, "max_batch": 1, "p99_us": 0})",
+        R"({"threads": 1, "max_batch": 1, "p99_us": 1})", R"({"instances": "two"})"}) {
+    std::string text = serve;
+    text.pop_back();
+    text += R"(, "measurements": [{"batch_size": 1, "median_us": 20}]})";
+    text = R"({"measurements": [{"batch_size": 1, "median_us": 20}], "serve": )" + text + "}";
+    EXPECT_THROW(parse_model_profiles(text, "p.json"), Error) << text;
+  }
+}
+
 }  // namespace
 }  // namespace batchwise
