@@ -108,7 +108,7 @@ class DashboardTest(unittest.TestCase):
         self.assertEqual(tiles["Memory"], ["25 %", "16 MiB planned of 64 MiB"])
         self.assertIn("Up 2 h 3 min", self.text("#status_detail"))
         facts = self.text("#facts")
-        for value in ("deadline", "1 of 2 threads", "32", "16 MiB of 64 MiB"):
+        for value in ("deadline", "1, with 2 threads", "32", "16 MiB of 64 MiB"):
             self.assertIn(value, facts)
 
     def test_charts_and_their_tables(self):

@@ -14,6 +14,9 @@ const axis = (more = {}) => ({
   ticks: {color: color("soft"), padding: 6, maxRotation: 0, font: {size: 11}, ...(more.ticks || {})},
 });
 
+// The room that numbers get does not change with them.
+const keep_width = (scale) => { scale.width = 66; };
+
 const options = (scales) => ({
   responsive: true, maintainAspectRatio: false, animation: false, normalized: true,
   interaction: {mode: "nearest", axis: "x", intersect: false},
@@ -56,6 +59,7 @@ export class TimeChart extends Figure {
     this.series = chart.series;
     this.format = chart.format;
     this.whole = chart.whole;
+    this.binary = chart.binary;
     this.points = [];
     this.head = ["seconds ago", ...chart.series.map((one) => one.label)];
     this.rows = () => {
@@ -73,8 +77,7 @@ export class TimeChart extends Figure {
       stepSize: 30, callback: (value) => value === 0 ? "now" : `−${-value} s`}});
     const y = axis({type: "linear", beginAtZero: true, suggestedMax: this.whole ? 4 : undefined, ticks: {
       maxTicksLimit: 5, precision: this.whole ? 0 : undefined, callback: (value) => this.format(value)}});
-    // The room that numbers get does not change with them.
-    y.afterFit = (scale) => { scale.width = 74; };
+    y.afterFit = keep_width;
     this.chart = new Chart(this.canvas, {type: "line", options: options({x, y}), data: {datasets: this.series.map((one) => ({
       label: one.label, data: [], borderColor: color(one.hue), backgroundColor: color(one.hue),
       borderDash: DASHES[one.hue], borderWidth: 2, pointRadius: 0, stepped: this.whole ? "after" : false, tension: 0}))}});
@@ -93,6 +96,8 @@ export class TimeChart extends Figure {
   draw() {
     const largest = Math.max(...this.points.flatMap((point) => this.series.filter((one) => !one.aside)
         .map((one) => point[one.field] || 0)), 0);
+    // Steps in powers of two read well in KiB and MiB.
+    if (this.binary) this.chart.options.scales.y.ticks.stepSize = 2 ** Math.max(0, Math.ceil(Math.log2(largest / 4 || 1)));
     this.series.forEach((one, i) => {
       const near = !one.aside || this.points.every((point) => !(point[one.field] > 2 * largest));
       this.chart.data.datasets[i].data = near ? this.points.map((point) => ({
@@ -119,7 +124,7 @@ export class BatchChart extends Figure {
     if (this.chart) this.chart.destroy();
     const x = axis({grid: {display: false}, ticks: {autoSkip: true, autoSkipPadding: 4}});
     const y = axis({beginAtZero: true, suggestedMax: 4, ticks: {maxTicksLimit: 5, precision: 0, callback: (value) => this.format(value)}});
-    y.afterFit = (scale) => { scale.width = 74; };
+    y.afterFit = keep_width;
     this.chart = new Chart(this.canvas, {type: "bar", options: options({x, y}), data: {labels: [], datasets: [{
       label: "batches", data: [], backgroundColor: color("c1"), maxBarThickness: 36, categoryPercentage: 0.9}]}});
     this.draw();

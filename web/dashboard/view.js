@@ -30,7 +30,7 @@ export const status_of = (snapshot) => {
 export const show_facts = (snapshot) => {
   const rows = [
     ["Policy", snapshot.policy],
-    ["Instances", `${figure(snapshot.instances)} of ${count(snapshot.threads, "thread", "threads")}`],
+    ["Instances", `${figure(snapshot.instances)}, with ${count(snapshot.threads, "thread", "threads")}`],
     ["Connections", figure(snapshot.connections)],
     ["Process", bytes(snapshot.resident_bytes)],
     ["Planned", snapshot.memory_limit_bytes > 0
@@ -147,7 +147,7 @@ export class ModelCharts {
         series("waiting", "pending", "c1")]}),
       new TimeChart(parent, {title: "Time in the queue", note: "From arrival to the start of the batch.", format: micros, series: [
         series("p50", "queue_p50_us", "c1"), series("p99", "queue_p99_us", "c2")]}));
-    this.memory = new TimeChart(parent, {title: "Memory against plan", wide: true, format: bytes,
+    this.memory = new TimeChart(parent, {title: "Memory against plan", wide: true, format: bytes, binary: true,
       note: "Of the whole process; the limit is drawn where it is near.", series: [
         series("process", "resident", "c1"), series("planned", "planned", "c2"), series("limit", "limit", "c3", {aside: true})]});
   }
