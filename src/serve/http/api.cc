@@ -5,7 +5,7 @@
 
 #include <utility>
 
-#include "serve/http/dashboard.h"
+#include "serve/http/dashboard_page.h"
 #include "serve/http/descriptions.h"
 #include "serve/http/json_text.h"
 #include "serve/http/metrics.h"
@@ -79,7 +79,9 @@ bool Api::admits(Exchange& exchange) const {
   exchange.response.clear();
   exchange.route_ = find_route(head.target);
   const Endpoint endpoint = exchange.route_.endpoint;
-  const bool open = endpoint == Endpoint::kLive || endpoint == Endpoint::kReady;
+  // The dashboard's page has nothing of the server in it; it asks for the key itself.
+  const bool open = endpoint == Endpoint::kLive || endpoint == Endpoint::kReady ||
+                    endpoint == Endpoint::kDashboard;
   if (!api_keys_.empty() && !open && !has_key(head.key)) {
     answer_status(exchange.response, 401,
                   "a key is needed, as Authorization: Bearer KEY or X-API-Key: KEY");
@@ -132,7 +134,7 @@ void Api::answer(Exchange& exchange) const {
   Response& response = exchange.response;
   switch (exchange.route_.endpoint) {
     case Endpoint::kDashboard:
-      return answer_text(response, std::string(dashboard_page()), "text/html; charset=utf-8");
+      return answer_text(response, std::string(kDashboardPage), "text/html; charset=utf-8");
     case Endpoint::kSnapshot:
       return answer_text(response,
                          snapshot_json(snapshot(), server_.ready(), server_.index(false)));
