@@ -23,6 +23,10 @@ if(TARGET batchwise)
           DESTINATION ${package_dir})
 endif()
 
+if(TARGET batchwise_grpc)
+  install(TARGETS batchwise_grpc LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
+
 if(TARGET batchwise_cli)
   install(TARGETS batchwise_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()

@@ -3,7 +3,7 @@
 
 # The thread sanitizer runs these; ./dev tsan builds nothing else.
 set(BATCHWISE_THREADED_TESTS base_test data_test engine_test fit_test predict_test backend_cpu_test
-                             serve_test serve_http_test serve_grpc_test tune_test study_test
+                             serve_test serve_http_test serve_grpc_test grpc_client_test tune_test study_test
                              threads_test)
 
 # bw_test(NAME SOURCES ... [LIBRARIES ...] [LABELS ...]): a GoogleTest program, each of its tests

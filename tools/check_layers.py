@@ -14,7 +14,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^">]+)[">]')
 # first part; tests of a folder may see what the folder may.
 VENDORS = [
     (r"boost/", ["serve/http", "client", "bench"]),
-    (r"grpcpp/|grpc\+\+/", ["serve/grpc", "client/grpc", "bench"]),
+    (r"grpcpp/|grpc\+\+/|grpc/|inference_proto/", ["serve/grpc", "client/grpc", "bench", "fuzz"]),
     (r"simdjson", ["serve/http", "client"]),
     (r"prometheus/", ["serve/http"]),
     (r"spdlog/", ["serve"]),
@@ -22,7 +22,8 @@ VENDORS = [
     (r"hwy/", ["backend/cpu", "bench"]),
     (r"(oneapi/)?dnnl|dnnl", ["backend/cpu", "bench"]),
     (r"onnx/", ["onnx_io", "tests", "fuzz"]),
-    (r"google/protobuf/", ["onnx_io", "serve/config", "tests", "fuzz"]),
+    (r"google/protobuf/", ["onnx_io", "serve/config", "serve/grpc", "client/grpc", "tests",
+                           "fuzz"]),
     (r"cuda|cudnn|cublas", ["backend/cuda"]),
     (r"sqlite3\.h", ["study", "tests"]),
     (r"openssl/", ["base", "serve/http", "serve/grpc"]),
