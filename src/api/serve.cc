@@ -11,12 +11,9 @@
 #include "serve/batching_server.h"
 #include "serve/config/server_config.h"
 #include "serve/frontend.h"
+#include "serve/http/http_frontend.h"
 #include "serve/listen_address.h"
 #include "serve/log.h"
-#if __has_include("serve/http/http_frontend.h")
-#include "serve/http/http_frontend.h"
-#define BW_HAS_HTTP 1
-#endif
 
 namespace batchwise {
 namespace {
@@ -86,12 +83,7 @@ void add_models(serve::BatchingServer& server, const ServeSettings& s) {
 std::unique_ptr<Frontend> make_http(serve::Server& server, const ServeSettings& s) {
   serve::HttpOptions options;
   static_cast<FrontendOptions&>(options) = frontend_options(s, s.http, "--http");
-#ifdef BW_HAS_HTTP
   return serve::make_http_frontend(server, options);
-#else
-  static_cast<void>(server);
-  throw Error(ErrorCode::kNo, "[--http] this build cannot speak HTTP");
-#endif
 }
 
 std::unique_ptr<Frontend> make_grpc(serve::Server& server, const ServeSettings& s) {

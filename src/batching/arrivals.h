@@ -72,6 +72,7 @@ class ArrivalSource {
 ArrivalPattern parse_arrival_pattern(const std::string& name, const std::string& where);
 
 // A CSV with a line of names: at_us, and any of rows, timeout_us, model, shape, client, priority.
+// Lines that begin with # are passed over: a server's record has its models and batches there.
 // Sorted by time. Throws Error{kInvalidInput} with the line.
 std::vector<Arrival> read_arrivals(const std::string& path, const Arrival& defaults,
                                    std::int32_t num_models);

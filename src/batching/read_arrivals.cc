@@ -119,7 +119,7 @@ std::vector<Arrival> read_arrivals(const std::string& path, const Arrival& defau
   reader.read_names(line);
   std::vector<Arrival> arrivals;
   for (std::int64_t number = 2; std::getline(file, line); ++number) {
-    if (line.empty() || line == "\r") continue;
+    if (line.empty() || line == "\r" || line.front() == '#') continue;
     arrivals.push_back(reader.read(line, number));
   }
   if (arrivals.empty()) fail_input(path, "it has no arrival");

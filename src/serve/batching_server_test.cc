@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 
 #include <atomic>
-#include <cstdlib>
 #include <thread>
 
 #include "serve/serving_test.h"
@@ -12,31 +11,7 @@
 namespace batchwise::serve {
 namespace {
 
-bool is_quick() { return std::getenv("BATCHWISE_QUICK_TESTS") != nullptr; }
-
-class BatchingServerTest : public testing::Test {
- protected:
-  void start(const ServerOptions& options) {
-    write_model(folder_ / "m.onnx");
-    server_ = std::make_unique<BatchingServer>(options);
-    server_->add_model("m", folder_ / "m.onnx");
-    server_->wait_ready();
-    engine_ = read_engine_model(folder_ / "m.onnx");
-  }
-  std::shared_ptr<TestRequest> make(std::int64_t rows, std::uint64_t seed) const {
-    Refusal why;
-    return std::make_shared<TestRequest>(server_->find_model("m", "", why), rows, seed);
-  }
-  std::shared_ptr<TestRequest> send(std::int64_t rows, std::uint64_t seed) const {
-    auto request = make(rows, seed);
-    server_->infer(request);
-    return request;
-  }
-
-  TestFolder folder_;
-  std::unique_ptr<BatchingServer> server_;
-  std::shared_ptr<const EngineModel> engine_;
-};
+using BatchingServerTest = ServingTest;
 
 TEST_F(BatchingServerTest, SaysWhatItServes) {
   start(test_options());
@@ -62,7 +37,7 @@ TEST_F(BatchingServerTest, AnswersWithThePredictionsBits) {
   for (const std::int64_t rows : {1, 2, 3, 7, 16, 300, 1000}) {
     const auto request = send(rows, static_cast<std::uint64_t>(rows));
     ASSERT_EQ(request->wait(), Status::kOk) << request->refusal().message;
-    EXPECT_EQ(request->results(), predicted(*engine_, *request)) << rows;
+    EXPECT_EQ(request->results(), predicted(engine_, *request)) << rows;
   }
 }
 
@@ -81,13 +56,14 @@ TEST_F(BatchingServerTest, AnswersConcurrentRequestsOfAllSizesWithThePredictions
     for (int t = 0; t < kThreads; ++t) {
       clients.emplace_back([&, t] {
         std::vector<std::shared_ptr<TestRequest>> sent;
+        Predictor predictor(engine_, 1, 1);
         for (int i = 0; i < each; ++i) {
           const std::int64_t rows = i % 10 == 9 ? 25 + i % 40 : 1 + (i * 7 + t) % 16;
           sent.push_back(send(rows, static_cast<std::uint64_t>(t * each + i)));
         }
         for (const auto& request : sent) {
           if (request->wait() != Status::kOk || request->replies() != 1 ||
-              request->results() != predicted(*engine_, *request)) {
+              request->results() != predicted(predictor, *request)) {
             ++wrong;
           }
         }
@@ -101,6 +77,59 @@ TEST_F(BatchingServerTest, AnswersConcurrentRequestsOfAllSizesWithThePredictions
     EXPECT_LT(statistics.execution_count, kThreads * each);
     server_->drain();
   }
+}
+
+TEST_F(BatchingServerTest, MeasuresWhenIdleAndAnswersMeanwhile) {
+  ServerOptions options = test_options();
+  options.measures_when_idle = true;
+  options.max_batch = 4;
+  start(options);
+  for (int i = 0; i < 200; ++i) {
+    const auto request = send(1 + i % 9, static_cast<std::uint64_t>(i));
+    ASSERT_EQ(request->wait(), Status::kOk);
+    ASSERT_EQ(request->results(), predicted(engine_, *request));
+  }
+}
+
+TEST_F(BatchingServerTest, GivesTheOutputsThatWereAskedFor) {
+  start(test_options());
+  const auto request = make(3, 1);
+  request->outputs = {0};
+  server_->infer(request);
+  ASSERT_EQ(request->wait(), Status::kOk);
+  EXPECT_EQ(request->results(), predicted(engine_, *request));
+}
+
+TEST_F(BatchingServerTest, RefusesWhatDoesNotFitTheModel) {
+  start(test_options());
+  const auto short_of_bytes = make(3, 1);
+  short_of_bytes->rows = 4;
+  server_->infer(short_of_bytes);
+  EXPECT_EQ(short_of_bytes->wait(), Status::kInvalid);
+  const auto without_input = make(3, 1);
+  without_input->inputs.clear();
+  server_->infer(without_input);
+  EXPECT_EQ(without_input->wait(), Status::kInvalid);
+  const auto strange_output = make(3, 1);
+  strange_output->outputs = {1};
+  server_->infer(strange_output);
+  EXPECT_EQ(strange_output->wait(), Status::kInvalid);
+  const auto too_large = send(5000, 1);
+  EXPECT_EQ(too_large->wait(), Status::kTooLarge);
+}
+
+TEST_F(BatchingServerTest, SaysWhyItRanABatch) {
+  start(test_options());
+  ASSERT_EQ(send(3, 1)->wait(), Status::kOk);
+  server_->drain();
+  const ServerSnapshot snapshot = server_->snapshot();
+  ASSERT_EQ(snapshot.decisions.size(), 1U);
+  const DecisionRecord& decision = snapshot.decisions[0];
+  EXPECT_EQ(decision.model, "m");
+  EXPECT_EQ(decision.rows, 3);
+  EXPECT_EQ(decision.requests, 1);
+  EXPECT_GT(decision.took_us, 0);
+  EXPECT_THAT(decision.why, testing::StartsWith("ran 3 of 1 request"));
 }
 
 }  // namespace

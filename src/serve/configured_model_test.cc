@@ -56,7 +56,7 @@ TEST_F(ConfiguredModelTest, LimitsTheBatch) {
   server->infer(request);
   EXPECT_EQ(request->wait(), Status::kOk);
   EXPECT_EQ(request->results(),
-            predicted(*read_engine_model(folder_ / "m/1/model.onnx"), *request));
+            predicted(read_engine_model(folder_ / "m/1/model.onnx"), *request));
 }
 
 TEST_F(ConfiguredModelTest, NamesTheFileAndTheVersions) {
@@ -74,8 +74,9 @@ TEST_F(ConfiguredModelTest, HoldsTheModelToIt) {
   for (const char* config :
        {"name: 'other'", "input { name: 'z' }", "input { name: 'input' data_type: TYPE_INT8 }",
         "max_batch_size: 4 input { name: 'input' dims: [ 9 ] }",
-        "max_batch_size: 4 input { name: 'input' dims: [ -1, 8 ] }", "input { name: 'input' dims: [ 8 ] }",
-        "output { name: 'logits' dims: [ -1, 5 ] }", "sequence_batching { }", "nonsense"}) {
+        "max_batch_size: 4 input { name: 'input' dims: [ -1, 8 ] }",
+        "input { name: 'input' dims: [ 8 ] }", "output { name: 'logits' dims: [ -1, 5 ] }",
+        "sequence_batching { }", "nonsense"}) {
     write(config);
     EXPECT_NE(failure().find("config.pbtxt"), std::string::npos) << config;
   }

@@ -42,9 +42,6 @@ void ModelRepository::stop() {
   }
   jobs_changed_.notify_all();
   if (thread_.joinable()) thread_.join();
-  Entries entries;
-  const std::lock_guard lock(entries_mutex_);
-  entries.swap(entries_);
 }
 
 void ModelRepository::push(std::function<void()> job) {
@@ -179,8 +176,7 @@ std::vector<IndexEntry> ModelRepository::index(bool ready_only) const {
   for (const auto& [name, entry] : entries_) {
     const ModelState state = entry.ready ? ModelState::kReady : entry.state;
     if (ready_only && state != ModelState::kReady) continue;
-    rows.push_back({name, entry.ready ? entry.ready->version : entry.version, state,
-                    entry.ready ? std::string() : entry.reason});
+    rows.push_back({name, entry.ready ? entry.ready->version : entry.version, state, entry.reason});
   }
   return rows;
 }
@@ -231,28 +227,29 @@ std::optional<ModelSource> ModelRepository::source_of(const std::string& name) c
   return ModelSource{name, "1", file, {}};
 }
 
-std::optional<Refusal> ModelRepository::load_now(const std::string& name) {
-  if (!is_model_name(name)) return unknown_model(name);
-  {
-    // One that came into the repository since, or was unloaded.
-    const std::lock_guard lock(entries_mutex_);
-    for (const std::string& folder : folders_) {
-      if (entries_.find(name) == entries_.end() && find_source(folder, name)) {
-        entries_[name].repository = folder;
-      }
+bool ModelRepository::begin_load(const std::string& name) {
+  const std::lock_guard lock(entries_mutex_);
+  // One may have come into a repository since.
+  for (const std::string& folder : folders_) {
+    if (entries_.find(name) == entries_.end() && find_source(folder, name)) {
+      entries_[name].repository = folder;
     }
-    const auto found = entries_.find(name);
-    if (found == entries_.end()) return unknown_model(name);
-    found->second.is_wanted = true;
-    found->second.state = ModelState::kLoading;
-    found->second.reason.clear();
   }
-  const std::optional<ModelSource> source = source_of(name);
-  if (!source) {
-    note_failed(name, nullptr, "its files are gone");
-    return Refusal{Status::kUnavailable, fmt::format("model {}: its files are gone", name), 0};
-  }
+  const auto found = entries_.find(name);
+  if (found == entries_.end()) return false;
+  found->second.is_wanted = true;
+  found->second.state = ModelState::kLoading;
+  return true;
+}
+
+std::optional<Refusal> ModelRepository::load_now(const std::string& name) {
+  std::optional<ModelSource> source;
   try {
+    if (!is_model_name(name) || !begin_load(name)) return unknown_model(name);
+    source = source_of(name);
+    if (!source) {
+      throw Error(ErrorCode::kEnvironment, fmt::format("[{}] its files are gone", name));
+    }
     {
       const auto stamp = stamp_of(source->path);
       const std::lock_guard lock(entries_mutex_);
@@ -261,10 +258,10 @@ std::optional<Refusal> ModelRepository::load_now(const std::string& name) {
     note_loaded(name, load_(*source));
     return std::nullopt;
   } catch (const Error& error) {
-    note_failed(name, &*source, error.what());
+    note_failed(name, source, error.what());
     return refusal_of(error);
   } catch (const std::exception& error) {
-    note_failed(name, &*source, error.what());
+    note_failed(name, source, error.what());
     return Refusal{Status::kInternal, error.what(), 0};
   }
 }
@@ -280,15 +277,18 @@ void ModelRepository::note_loaded(const std::string& name, std::shared_ptr<Model
   Entry& entry = entries_.find(name)->second;
   entry.version = version->version;
   entry.state = ModelState::kReady;
+  entry.reason.clear();
   entry.ready.swap(version);  // the old one goes when the lock has
 }
 
-void ModelRepository::note_failed(const std::string& name, const ModelSource* source,
+void ModelRepository::note_failed(const std::string& name, const std::optional<ModelSource>& source,
                                   const std::string& reason) {
   log_event(LogLevel::kError, "model_failed", {{"model", name}, {"reason", reason}});
   const std::lock_guard lock(entries_mutex_);
-  Entry& entry = entries_.find(name)->second;
-  if (source != nullptr) entry.version = source->version;
+  const auto found = entries_.find(name);
+  if (found == entries_.end()) return;
+  Entry& entry = found->second;
+  if (source) entry.version = source->version;
   entry.state = ModelState::kUnavailable;
   entry.reason = reason;
 }
@@ -308,7 +308,12 @@ bool ModelRepository::prepare_one() {
 }
 
 bool ModelRepository::has_changed(const std::string& name) {
-  const std::optional<ModelSource> source = source_of(name);
+  std::optional<ModelSource> source;
+  try {
+    source = source_of(name);
+  } catch (const Error&) {
+    // A configuration that is being written, or is wrong: what is there goes on.
+  }
   const std::optional<FileStamp> now = source ? stamp_of(source->path) : std::nullopt;
   const std::lock_guard lock(entries_mutex_);
   Entry& entry = entries_.find(name)->second;

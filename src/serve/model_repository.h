@@ -46,7 +46,7 @@ class ModelRepository {
   std::vector<IndexEntry> index(bool ready_only) const;
   void load(const std::string& name, Server::Done done);
   void unload(const std::string& name, Server::Done done);
-  // Lets go of all versions; nothing is loaded any more.
+  // Nothing is loaded any more; what is ready stays so. Not to be called by two threads at once.
   void stop();
 
  private:
@@ -65,10 +65,12 @@ class ModelRepository {
   void work();
   void add(const std::string& name, const std::string& repository, const std::string& file);
   void push(std::function<void()> job);
+  bool begin_load(const std::string& name);
   std::optional<Refusal> load_now(const std::string& name);
   std::optional<ModelSource> source_of(const std::string& name) const;
   void note_loaded(const std::string& name, std::shared_ptr<ModelVersion> version);
-  void note_failed(const std::string& name, const ModelSource* source, const std::string& reason);
+  void note_failed(const std::string& name, const std::optional<ModelSource>& source,
+                   const std::string& reason);
   void unload_now(const std::string& name);
   void poll_files();
   void find_new_models();

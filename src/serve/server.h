@@ -20,7 +20,7 @@ std::string_view model_state_name(ModelState state);  // "LOADING", "READY", ...
 struct IndexEntry {
   std::string name, version;
   ModelState state = ModelState::kUnavailable;
-  std::string reason;  // of kUnavailable
+  std::string reason;  // of kUnavailable; of kReady: why a newer one could not be loaded
 };
 
 // A batch that was decided on lately, and why, for people.

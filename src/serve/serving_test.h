@@ -3,9 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <condition_variable>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <future>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -15,7 +15,6 @@
 #include "onnx_io/onnx_io.h"
 #include "predict/predictor.h"
 #include "serve/batching_server.h"
-#include "tensor/counter_random.h"
 
 // What the tests of the server are made of.
 namespace batchwise::serve {
@@ -98,14 +97,77 @@ class TestRequest : public InferenceRequest {
 };
 
 // What `predict` gives for the request's rows.
-inline std::vector<float> predicted(const EngineModel& engine, const TestRequest& request) {
-  Predictor predictor(std::shared_ptr<const EngineModel>(std::shared_ptr<void>(), &engine), 1, 1);
+inline std::vector<float> predicted(Predictor& predictor, const TestRequest& request) {
   std::vector<float> results(static_cast<std::size_t>(request.rows) * 4);
   const std::vector<const void*> inputs{request.values.data()};
   const std::vector<void*> outputs{results.data()};
   predictor.run(inputs, request.rows, outputs);
   return results;
 }
+
+inline std::vector<float> predicted(const std::shared_ptr<const EngineModel>& engine,
+                                    const TestRequest& request) {
+  Predictor predictor(engine, 1, 1);
+  return predicted(predictor, request);
+}
+
+// Holds batches back until it is opened.
+class Gate {
+ public:
+  void close() {
+    const std::lock_guard lock(mutex_);
+    open_ = false;
+  }
+  void open() {
+    const std::lock_guard lock(mutex_);
+    open_ = true;
+    changed_.notify_all();
+  }
+  // Of the batch: waits.
+  void pass() {
+    std::unique_lock lock(mutex_);
+    ++arrived_;
+    changed_.notify_all();
+    changed_.wait(lock, [this] { return open_; });
+  }
+  // Waits until so many batches have come here, in all.
+  void wait_for(int count) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return arrived_ >= count; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool open_ = true;
+  int arrived_ = 0;
+};
+
+// Servers of one model "m" in a folder.
+class ServingTest : public testing::Test {
+ protected:
+  void start(const ServerOptions& options) {
+    write_model(folder_ / "m.onnx");
+    server_ = std::make_unique<BatchingServer>(options);
+    server_->add_model("m", folder_ / "m.onnx");
+    server_->wait_ready();
+    engine_ = read_engine_model(folder_ / "m.onnx");
+  }
+  std::shared_ptr<TestRequest> make(std::int64_t rows, std::uint64_t seed) const {
+    Refusal why;
+    return std::make_shared<TestRequest>(server_->find_model("m", "", why), rows, seed);
+  }
+  std::shared_ptr<TestRequest> send(std::int64_t rows, std::uint64_t seed) const {
+    auto request = make(rows, seed);
+    server_->infer(request);
+    return request;
+  }
+  static bool is_quick() { return std::getenv("BATCHWISE_QUICK_TESTS") != nullptr; }
+
+  TestFolder folder_;
+  std::unique_ptr<BatchingServer> server_;
+  std::shared_ptr<const EngineModel> engine_;
+};
 
 inline ServerOptions test_options() {
   ServerOptions options;

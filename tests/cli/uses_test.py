@@ -226,7 +226,7 @@ class UsesTest(CommandLineTest):
                 example += ["--for", "predict"]
             self.assertEqual(example[0], "batchwise")
             if name == "serve":
-                self.serve_and_stop(*example[1:], "--http", "none")
+                self.serve_and_stop(*example[1:], "--http", "127.0.0.1:0")
                 continue
             self.succeed(*example[1:])
         self.assertTrue((self.folder / "study" / "report.html").is_file())
