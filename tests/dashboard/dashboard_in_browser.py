@@ -292,9 +292,9 @@ class DashboardTest(unittest.TestCase):
         tables = self.script("return [...document.querySelectorAll('#answer table')].map((t) =>"
                              "[...t.rows].map((r) => [...r.cells].map((c) => c.textContent.replaceAll('\\u00a0', ' '))))")
         # exp(3) of exp(0.5) + exp(3) + exp(-1); the second row is a distribution as it is.
-        self.assertEqual(tables[0][1], ["class 1", "3", "90.9 %"])
+        self.assertEqual(tables[0][1], [HOSTILE, "3", "90.9 %"])
         self.assertEqual(tables[1][0], ["row 1", "value"])
-        self.assertEqual(tables[1][1], ["class 2", "0.7"])
+        self.assertEqual(tables[1][1], ["two", "0.7"])
         self.assertIn("queue 250 µs; compute 1.5 ms", self.text("#timing"))
 
     def test_form_says_what_is_wrong(self):

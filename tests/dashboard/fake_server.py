@@ -132,7 +132,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 "platform": "onnx_onnxv1",
                 "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 2, 2]},
                            {"name": HOSTILE, "datatype": "INT64", "shape": [-1, 1]}],
-                "outputs": [{"name": "logits", "datatype": "FP32", "shape": [-1, 3]}]}))
+                "outputs": [{"name": "logits", "datatype": "FP32", "shape": [-1, 3]}],
+                "class_names": ["zero", HOSTILE, "two"]}))
         else:
             self.send(404, '{"error": "nothing here"}')
 

@@ -24,6 +24,12 @@ const options = (scales) => ({
   scales,
 });
 
+// A point without neighbours has no line to be seen by.
+const radius = ({dataIndex: i, dataset: {data}}) => {
+  const drawn = (at) => data[at] && data[at].y !== null;
+  return drawn(i) && !drawn(i - 1) && !drawn(i + 1) ? 2.5 : 0;
+};
+
 // A figure of fixed height: title, legend with the current values, canvas, and a table.
 class Figure {
   constructor(parent, {title, note, series, wide}) {
@@ -73,14 +79,14 @@ export class TimeChart extends Figure {
 
   build() {
     if (this.chart) this.chart.destroy();
-    const x = axis({type: "linear", min: -WINDOW_S, max: 0, ticks: {
-      stepSize: 30, callback: (value) => value === 0 ? "now" : `−${-value} s`}});
+    const x = axis({type: "linear", min: -30, max: 0, ticks: {
+      callback: (value) => value === 0 ? "now" : `−${-value} s`}});
     const y = axis({type: "linear", beginAtZero: true, suggestedMax: this.whole ? 4 : undefined, ticks: {
       maxTicksLimit: 5, precision: this.whole ? 0 : undefined, callback: (value) => this.format(value)}});
     y.afterFit = keep_width;
     this.chart = new Chart(this.canvas, {type: "line", options: options({x, y}), data: {datasets: this.series.map((one) => ({
       label: one.label, data: [], borderColor: color(one.hue), backgroundColor: color(one.hue),
-      borderDash: DASHES[one.hue], borderWidth: 2, pointRadius: 0, stepped: this.whole ? "after" : false, tension: 0}))}});
+      borderDash: DASHES[one.hue], borderWidth: 2, pointRadius: radius, stepped: this.whole ? "after" : false, tension: 0}))}});
     this.draw();
   }
 
@@ -96,7 +102,11 @@ export class TimeChart extends Figure {
   draw() {
     const largest = Math.max(...this.points.flatMap((point) => this.series.filter((one) => !one.aside)
         .map((one) => point[one.field] || 0)), 0);
-    // Steps in powers of two read well in KiB and MiB.
+    // A server that was just opened has little to show: not in a corner of two minutes.
+    const age = this.points.length > 0 ? this.now_s - this.points[0].at_s : 0;
+    const shown_s = Math.min(WINDOW_S, 30 * Math.max(1, Math.ceil(age / 30)));
+    this.chart.options.scales.x.min = -shown_s;
+    this.chart.options.scales.x.ticks.stepSize = shown_s / 3;
     if (this.binary) this.chart.options.scales.y.ticks.stepSize = 2 ** Math.max(0, Math.ceil(Math.log2(largest / 4 || 1)));
     this.series.forEach((one, i) => {
       const near = !one.aside || this.points.every((point) => !(point[one.field] > 2 * largest));

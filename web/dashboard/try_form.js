@@ -49,7 +49,7 @@ export class TryForm {
 
   build(metadata) {
     this.inputs = metadata.inputs;
-    this.labels = new Map(metadata.outputs.map((output) => [output.name, output.labels || []]));
+    this.class_names = metadata.class_names || [];
     const has_free = this.inputs.some((input) => input.shape.slice(1).some((size) => size < 0));
     this.button = element("button", {type: "submit", class: "primary"}, "Send");
     this.form.replaceChildren(
@@ -129,7 +129,7 @@ export class TryForm {
     const rows = output.shape[0] || 1, data = output.data.flat(Infinity), row = data.length / rows;
     const parts = [element("h3", {}, output.name + " ", element("code", {}, `${output.datatype} ${shape_text(output.shape)}`))];
     if (is_float(output.datatype) && output.shape.length === 2 && row >= 2 && row <= 100_000) {
-      for (let i = 0; i < Math.min(rows, SHOWN_ROWS); i++) parts.push(this.classes_of(output.name, data.slice(i * row, (i + 1) * row), i));
+      for (let i = 0; i < Math.min(rows, SHOWN_ROWS); i++) parts.push(this.classes_of(data.slice(i * row, (i + 1) * row), i));
       if (rows > SHOWN_ROWS) parts.push(element("p", {class: "soft"}, `and ${figure(rows - SHOWN_ROWS)} rows more`));
     }
     const more = data.length > SHOWN_VALUES ? `, … (${data.length} in all)` : "";
@@ -138,11 +138,12 @@ export class TryForm {
     return element("div", {}, ...parts);
   }
 
-  classes_of(name, values, row) {
-    const labels = this.labels.get(name) || [];
+  classes_of(values, row) {
+    // Names are of one of the outputs: the one that has as many columns.
+    const names = this.class_names.length === values.length ? this.class_names : [];
     const plain = is_distribution(values);
     const rows = top_classes(values).map((top) => [
-      labels[top.index] === undefined ? `class ${top.index}` : labels[top.index], figure(top.value),
+      names[top.index] === undefined ? `class ${top.index}` : names[top.index], figure(top.value),
       ...(plain ? [] : [percent(top.share)])]);
     return element("div", {class: "scroll"}, table_of(`Top classes of row ${row}`, [`row ${row}`, "value", ...(plain ? [] : ["softmax"])], rows));
   }

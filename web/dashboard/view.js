@@ -108,11 +108,13 @@ export class ModelTable {
 const tiles_of = (point, model, snapshot) => {
   const limit = snapshot.memory_limit_bytes, planned = snapshot.planned_bytes;
   return [
-    ["Answers a second", figure(point.answered_per_s), point.failed_per_s > 0 ? `${figure(point.failed_per_s)}/s not answered` : "all answered"],
-    ["p99 latency", micros(point.p99_us), `p50 ${micros(point.p50_us)}`],
-    ["In time", percent(point.in_time_share ?? NaN), `${figure(point.missed_per_s)}/s late, ${figure(point.refused_per_s)}/s refused`],
+    ["Answers a second", figure(point.answered_per_s), point.failed_per_s > 0 ? `${figure(point.failed_per_s)}/s not answered`
+      : point.answered_per_s > 0 ? "all answered" : "none came"],
+    ["p99 latency", micros(point.p99_us), point.p50_us > 0 ? `p50 ${micros(point.p50_us)}` : ""],
+    ["In time", percent(point.in_time_share ?? NaN), point.missed_per_s + point.refused_per_s > 0
+      ? `${figure(point.missed_per_s)}/s late, ${figure(point.refused_per_s)}/s refused` : "no deadline missed"],
     ["Mean batch", figure(point.mean_batch), point.padded_per_s > 0 ? `${figure(point.padded_per_s)}/s rows of padding` : "no padding"],
-    ["Waiting", figure(model.pending), `${micros(point.queue_p99_us)} in the queue, p99`],
+    ["Waiting", figure(model.pending), point.queue_p99_us > 0 ? `${micros(point.queue_p99_us)} in the queue, p99` : ""],
     ["Memory", limit > 0 ? percent(planned / limit) : bytes(planned), limit > 0
       ? `${bytes(planned)} planned of ${bytes(limit)}` : "planned; no limit"],
   ];

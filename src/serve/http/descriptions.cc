@@ -119,10 +119,12 @@ std::string server_metadata_json() {
 }
 
 std::string model_metadata_json(const ModelInfo& model) {
+  std::string classes;
+  if (!model.class_names.empty()) classes = ",\"class_names\":" + list(model.class_names, quoted);
   return fmt::format(
-      R"({{"name":{},"versions":[{}],"platform":"onnx_onnxv1","inputs":{},"outputs":{}}})",
+      R"({{"name":{},"versions":[{}],"platform":"onnx_onnxv1","inputs":{},"outputs":{}{}}})",
       quoted(model.name), quoted(model.version), list(model.inputs, tensor_json),
-      list(model.outputs, tensor_json));
+      list(model.outputs, tensor_json), classes);
 }
 
 std::string statistics_json(const std::vector<ModelStatistics>& models) {
