@@ -153,13 +153,17 @@ void AtomicFile::name_unnamed() {
   has_name_ = true;
 }
 
+void AtomicFile::flush() {
+  BW_CHECK(fd_ >= 0, "{}: flush after finish", path_);
+  if (direct_) return;
+  // A full disk may show only here.
+  if (::fdatasync(fd_) != 0 && errno != EINVAL) fail_write(path_, errno);
+  name_unnamed();
+}
+
 void AtomicFile::finish() {
   BW_CHECK(fd_ >= 0, "{}: finished twice", path_);
-  if (!direct_) {
-    // A full disk may show only here.
-    if (::fdatasync(fd_) != 0 && errno != EINVAL) fail_write(path_, errno);
-    name_unnamed();
-  }
+  flush();
   const int fd = std::exchange(fd_, -1);
   if (::close(fd) != 0 && errno != EINTR) fail_write(path_, errno);
   if (direct_) return;

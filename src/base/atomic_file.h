@@ -37,7 +37,10 @@ class AtomicFile {
   void write(std::string_view text);
   // Writes at a place of its own, past the end too; refused on a device or a pipe.
   void write_at(std::uint64_t offset, std::string_view text);
-  // Flushes to the disk and renames. Nothing may be written afterwards.
+  // Puts what was written on the disk: afterwards a full one cannot make finish() fail. For whoever
+  // finishes several files or none.
+  void flush();
+  // Flushes and renames. Nothing may be written afterwards.
   void finish();
 
   const std::string& path() const { return path_; }

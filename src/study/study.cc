@@ -11,6 +11,7 @@
 #include "study/chapters.h"
 #include "study/recommend.h"
 #include "study/report.h"
+#include "study/study_folder.h"
 #include "study/study_input.h"
 #include "study/study_json.h"
 
@@ -157,12 +158,9 @@ DataInfo describe_data(const StudyOptions& options, const StudyData& data) {
   return info;
 }
 
-StudyStore open_store(const StudyOptions& options, const StudyData& data, const Machine& machine) {
-  std::error_code error;
-  std::filesystem::create_directories(options.output, error);
-  if (error) fail_environment(options.output, "the folder cannot be made: {}", error.message());
-  StudyStore store = StudyStore::open(
-      (std::filesystem::path(options.output) / "study.sqlite").string(), options.resume);
+StudyStore open_store(const StudyOptions& options, const StudyFolder& folder, const StudyData& data,
+                      const Machine& machine) {
+  StudyStore store = StudyStore::open(folder.store(), options.resume);
   store.require_fact("data", data.identity);
   store.require_fact("machine", machine.key());
   if (!store.fact("started at")) store.set_fact("started at", now_utc());
@@ -170,21 +168,24 @@ StudyStore open_store(const StudyOptions& options, const StudyData& data, const 
   return store;
 }
 
-void write_file(const StudyOptions& options, const char* name, const std::string& text) {
-  AtomicFile file((std::filesystem::path(options.output) / name).string());
-  file.write(text);
-  file.finish();
+// Both or neither: what a full disk has no room for is known before the first is put in place.
+void write_result(const StudyOptions& options, const StudyResult& result) {
+  const std::filesystem::path folder(options.output);
+  AtomicFile json((folder / "study.json").string());
+  AtomicFile report((folder / "report.html").string());
+  json.write(study_json(result).dump(2) + "\n");
+  report.write(render_report(result));
+  json.flush();
+  report.flush();
+  json.finish();
+  report.finish();
 }
 
-}  // namespace
-
-StudyResult run_study(const StudyOptions& given) {
-  const StudyOptions options = checked_options(given);
-  const StudyData data = open_study_data(options);
-  const std::vector<StudiedModel> models = open_models(options, data);
+StudyResult study_into(const StudyFolder& folder, const StudyOptions& options,
+                       const StudyData& data, const std::vector<StudiedModel>& models) {
   StudyResult result;
   result.machine = describe_machine();
-  StudyStore store = open_store(options, data, result.machine);
+  StudyStore store = open_store(options, folder, data, result.machine);
   const double seconds_before = store.seconds_spent();
   const StudyContext context(options, data, store);
   result.versions = {{"Batchwise", BATCHWISE_VERSION}, {"compiler", __VERSION__}};
@@ -195,9 +196,26 @@ StudyResult run_study(const StudyOptions& given) {
     result.models.push_back(study_model(context, models[m], models.size() - m));
   }
   result.seconds_spent = seconds_before + context.seconds();
-  write_file(options, "study.json", study_json(result).dump(2) + "\n");
-  write_file(options, "report.html", render_report(result));
+  write_result(options, result);
   return result;
+}
+
+}  // namespace
+
+StudyResult run_study(const StudyOptions& given) {
+  const StudyOptions options = checked_options(given);
+  const StudyData data = open_study_data(options);
+  const std::vector<StudiedModel> models = open_models(options, data);
+  StudyFolder folder(options.output, options.resume);
+  try {
+    StudyResult result = study_into(folder, options, data, models);
+    folder.keep();
+    return result;
+  } catch (const Error& error) {
+    // What was finished is there for `resume`.
+    if (error.code() == ErrorCode::kInterrupted) folder.keep();
+    throw;
+  }
 }
 
 }  // namespace batchwise

@@ -44,7 +44,8 @@ struct StudyOptions {
 };
 
 // Studies the models on the data: writes report.html, study.json and study.sqlite into the folder
-// and returns what they say. All input is checked before the folder is touched.
+// and returns what they say. All input is checked before the folder is touched; where it fails all
+// the same (a full disk), the folder is left as it was found.
 StudyResult run_study(const StudyOptions& options);
 
 }  // namespace batchwise

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -12,6 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include "architectures/architecture.h"
+#include "base/atomic_file.h"
 #include "onnx_io/onnx_io.h"
 #include "study/store.h"
 
@@ -215,6 +217,49 @@ TEST_F(StudyTest, BadInputLeavesTheFolderUntouched) {
   bad = options_;
   bad.output = folder_ + "/data.csv";
   refuses(bad, "is no folder");
+}
+
+TEST_F(StudyTest, AFullDiskLeavesTheFolderAsItWas) {
+  const auto full = [](std::string_view path, std::size_t) {
+    return path.ends_with("report.html") ? ENOSPC : 0;
+  };
+  options_.for_fit = false;
+  const auto fails = [&] {
+    const auto before = contents();
+    inject_write_fault(full);
+    try {
+      run_study(options_);
+      ADD_FAILURE() << "wrote to a full disk";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kEnvironment) << error.what();
+    }
+    inject_write_fault(nullptr);
+    EXPECT_EQ(contents(), before);
+  };
+  options_.output = folder_ + "/new/report";
+  fails();
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/new"));
+  run_study(options_);
+  fails();
+  EXPECT_GT(num_measurements(), 0);
+}
+
+TEST_F(StudyTest, AnInterruptedStudyInPlaceOfAnotherCanBeResumed) {
+  options_.for_fit = false;
+  run_study(options_);
+  const std::int64_t measured = num_measurements();
+  int left = 12;
+  options_.should_stop = [&left] { return --left < 0; };
+  EXPECT_THROW(run_study(options_), Error);
+  EXPECT_LT(num_measurements(), measured);
+  options_.should_stop = nullptr;
+  options_.resume = true;
+  run_study(options_);
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(options_.output)) {
+    names.push_back(entry.path().filename());
+  }
+  EXPECT_THAT(names, testing::UnorderedElementsAre("report.html", "study.json", "study.sqlite"));
 }
 
 TEST_F(StudyTest, DataWithoutLabelsHasNoFit) {

@@ -130,6 +130,10 @@ class ErrorsTest(CommandLineTest):
                   env={"BATCHWISE_CACHE_DIR": "/dev/shm"}, limits=[(resource.RLIMIT_FSIZE, 1 << 20),
                                                                     (resource.RLIMIT_FSIZE, 4096)])
         self.fail(4, "fit", model, "--data", DIGITS, "-o", "out.onnx", "--steps", 2, limits=small)
+        study = ("study", model, "--data", DIGITS, "--for", "predict", "--batch-size", "1,2")
+        self.fail(4, *study, "-o", "new/study", limits=[(resource.RLIMIT_FSIZE, 200_000)])
+        self.succeed(*study, "-o", "study")
+        self.fail(4, *study, "-o", "study", limits=[(resource.RLIMIT_FSIZE, 200_000)])
 
     def test_standard_error_has_the_form(self):
         done = self.run_command("predict", "missing.onnx", "--data", DIGITS, "-o", "out.npy")
