@@ -265,5 +265,33 @@ TEST_F(ExternalData, IsRefusedInMemory) {
   EXPECT_THAT(error_of(model), HasSubstr("another file"));
 }
 
+// Exporters merge tensors that are equal at first, as the ones and zeros of fresh normalizations,
+// and give the second an Identity of the first: tied in the file, apart in the user's model.
+TEST(ReadOnnx, EqualTensorsThatWereMergedAreApartAgain) {
+  TestModel model(17);
+  model.input("x", {-1, 2, 4}).floats("scale", {2}, {1, 1}).floats("bias", {2}, {0, 0});
+  model.node("Identity", {"scale"}, {"variance"}).node("Identity", {"bias"}, {"mean"});
+  model.node("BatchNormalization", {"x", "scale", "bias", "mean", "variance"}, {"y"}).output("y");
+  const Graph graph = read_bytes(model.bytes());
+  ASSERT_EQ(graph.nodes.size(), 1u);
+  for (const char* name : {"variance", "mean"}) {
+    const Value& value = graph.value(graph.find(name));
+    EXPECT_EQ(value.kind, ValueKind::kConstant) << name;
+    EXPECT_EQ(value.constant->materialized().values<float>()[1], name[0] == 'v' ? 1 : 0);
+  }
+  EXPECT_EQ(graph.nodes[0].inputs[4], graph.find("variance"));
+}
+
+// Values that nobody would have twice by chance are one weight with two uses.
+TEST(ReadOnnx, TiedWeightsStayTied) {
+  TestModel model(17);
+  model.input("x", {-1, 2}).floats("w", {2, 2}, {1, 2, 3, 4});
+  model.node("Identity", {"w"}, {"v"}).node("MatMul", {"x", "w"}, {"h"});
+  model.node("MatMul", {"h", "v"}, {"y"}).output("y");
+  const Graph graph = read_bytes(model.bytes());
+  EXPECT_EQ(graph.nodes.size(), 3u);
+  EXPECT_NE(graph.value(graph.find("v")).kind, ValueKind::kConstant);
+}
+
 }  // namespace
 }  // namespace batchwise::onnx_io

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "onnx_io/lower.h"
 
+#include <algorithm>
 #include <array>
 
 #include "base/check.h"
@@ -72,7 +73,10 @@ std::vector<ValueId> lower_dropout(GraphBuilder& build, OldNode& node) {
 
 std::vector<ValueId> lower_batch_norm(GraphBuilder& build, OldNode& node) {
   if (node.attributes.get_int("training_mode", 0) != 0) {
-    fail_input(node.where, "training_mode is 1: export the model for inference");
+    throw Error(ErrorCode::kInvalidInput,
+                fmt::format("[{}] training_mode is 1: samples would meet in predict", node.where),
+                "from PyTorch, export model.eval() with training=TrainingMode.PRESERVE; fit "
+                "normalizes over the batch all the same");
   }
   if (node.attributes.get_int("spatial", 1) != 1) fail_input(node.where, "spatial is 0");
   for (const char* gone : {"spatial", "is_test", "consumed_inputs", "training_mode"}) {
@@ -130,6 +134,24 @@ std::vector<ValueId> lower_constant(GraphBuilder& build, OldNode& node) {
   return {build.graph().add_constant(node.name, std::move(value))};
 }
 
+bool is_uniform(const Tensor& constant) {
+  if (constant.dtype() != DType::kFloat32 || constant.shape().rank() == 0) return false;
+  const Tensor tensor = constant.materialized();
+  if (!tensor.is_aligned()) return false;
+  const auto values = tensor.values<float>();
+  return std::all_of(values.begin(), values.end(), [&](float v) { return v == values[0]; });
+}
+
+// Exporters keep one of the tensors that are equal, as the ones and zeros of fresh normalizations
+// are, and an Identity for each other: they are parameters and moments of their own all the same.
+std::vector<ValueId> lower_identity(GraphBuilder& build, OldNode& node) {
+  const Value& source = build.graph().value(node.inputs[0]);
+  if (source.kind != ValueKind::kConstant || !is_uniform(*source.constant)) {
+    return append(build, node);
+  }
+  return {build.graph().add_constant(node.name, Tensor(*source.constant))};
+}
+
 // Sum of many is a chain of Add, so that what is known of Add holds for it.
 std::vector<ValueId> lower_sum(GraphBuilder& build, OldNode& node) {
   node.op = node.inputs.size() == 1 ? "Identity" : "Add";
@@ -154,8 +176,9 @@ struct LoweringRow {
 };
 
 // Ops whose older forms differ from the newest, or that others express.
-constexpr std::array<LoweringRow, 16> kLowerings{{
+constexpr std::array<LoweringRow, 17> kLowerings{{
     {"Clip", lower_clip},
+    {"Identity", lower_identity},
     {"Squeeze", lower_axes},
     {"Unsqueeze", lower_axes},
     {"ReduceSum", lower_axes},
