@@ -260,7 +260,9 @@ ReportChapter fit_chapter(const ModelStudy& study) {
       fit.rows.size(), fit.metric,
       fit.rows.front().final_metric.covers ? "chance cannot tell from" : "is within 1 % of");
   chapter.note = fit.setting.empty() ? "" : fit.setting + ". ";
-  chapter.note += "Every size sees the same samples; thin lines are seeds, bars 95 % intervals.";
+  chapter.note +=
+      "Every size sees the same samples; of each the first seed is drawn thick, the others thin. "
+      "Bars are 95 % intervals.";
   if (!fit.note.empty()) chapter.note += " " + fit.note + ".";
   const std::string curves = curve_table(fit);
   const std::string rows = fit_rows_table(fit);

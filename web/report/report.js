@@ -98,23 +98,28 @@
     afterBuildTicks: (scale) => { scale.ticks = [...new Set(sizes)].map((value) => ({value})); },
     ticks: {autoSkip: true, autoSkipPadding: 6, callback: (value) => figure(value)},
   });
-  // Only 1, 2 and 5 of each decade where few decades are shown, else decades.
   const log_axis = (title, values, format, more = {}) => {
     const positive = values.filter((value) => value > 0 && isFinite(value));
     if (positive.length === 0) positive.push(1, 10);
     const low = Math.min(...positive), high = Math.max(...positive);
-    const heads = high / low > 300 ? [1] : [1, 2, 5];
+    // As few heads of a decade as give three ticks.
+    const all = [[1], [1, 2, 5], [1, 2, 3, 4, 5, 6, 7, 8, 9]];
+    const ticks_of = (heads, min, max) => {
+      const ticks = [];
+      for (let power = Math.floor(Math.log10(min)); power <= Math.log10(max); power++) {
+        heads.forEach((head) => {
+          const value = head * Math.pow(10, power);
+          if (value >= min && value <= max) ticks.push({value});
+        });
+      }
+      return ticks;
+    };
     return axis(title, {
       type: "logarithmic",
       min: low / 1.25, max: high * 1.25,
       afterBuildTicks: (scale) => {
-        const ticks = [];
-        for (let power = Math.floor(Math.log10(scale.min)); power <= Math.log10(scale.max); power++) {
-          heads.forEach((head) => {
-            const value = head * Math.pow(10, power);
-            if (value >= scale.min && value <= scale.max) ticks.push({value});
-          });
-        }
+        const found = all.map((heads) => ticks_of(heads, scale.min, scale.max));
+        const ticks = found.find((ticks) => ticks.length > 2) || found[2];
         if (ticks.length > 1) scale.ticks = ticks;
       },
       ...more,
