@@ -17,6 +17,19 @@ namespace {
   throw Error(ErrorCode::kInvalidInput, fmt::format("[{}] {}", where, what), std::move(hint));
 }
 
+constexpr const char* kDataHelp =
+    "DATA is one of\n"
+    "  digits.csv, digits.csv.gz   a sample a line; the label in the last column or that of "
+    "--label\n"
+    "  data.npz                    x, or the names of the model's inputs, and y\n"
+    "  inputs.npy                  inputs only\n"
+    "  mnist/                      a folder with MNIST's IDX files, .gz or not\n"
+    "  photos/                     a folder of JPEG or PNG images for each class, with or without\n"
+    "                              train/ and test/ above them; photos.tar, photos.tar.gz too\n"
+    "  cifar-10-batches-bin/       CIFAR-10's binary files\n"
+    "Without :train or :test, fit and study take train and the others test, where there are "
+    "both.\n";
+
 bool ends_with_any(const std::string& word, std::initializer_list<const char*> endings) {
   return std::any_of(endings.begin(), endings.end(),
                      [&](const char* ending) { return word.ends_with(ending); });
@@ -159,6 +172,7 @@ void Arguments::add_data(bool required) {
   app_.add_option("--data", data_, "the data: a path, :train or :test at its end for a split")
       ->type_name("DATA")
       ->required(required);
+  app_.footer(fmt::format("{}\n{}", kDataHelp, app_.get_footer()));
   app_.add_option("--limit", limit_, "only the first N samples")->type_name("N");
   app_.add_option("--label", label_, "column or array with the labels; none: there is none")
       ->type_name("NAME");

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <string_view>
+
 #include "cli/arguments.h"
 
 namespace batchwise {
@@ -20,11 +23,28 @@ void print_batches(const Explanation& e) {
   }
 }
 
+// The width of a column: that of its longest text.
+template <typename Rows, typename TextOf>
+std::size_t width_of(const Rows& rows, const TextOf& text_of) {
+  std::size_t width = 0;
+  for (const auto& row : rows) width = std::max(width, std::string_view(text_of(row)).size());
+  return width;
+}
+
 void print_steps(const Explanation& e) {
   fmt::print("\nsteps of a micro-batch of {} ({}):\n", e.steps_micro_batch, e.isa);
+  constexpr std::size_t kLongestName = 40;
+  const auto name_of = [](const StepExplanation& step) {
+    return std::string_view(step.name).substr(0, kLongestName);
+  };
+  const std::size_t names = width_of(e.steps, name_of);
+  const std::size_t ops = width_of(
+      e.steps, [](const auto& s) -> const auto& { return s.op; });
+  const std::size_t kernels = width_of(
+      e.steps, [](const auto& s) -> const auto& { return s.kernel; });
   for (const StepExplanation& step : e.steps) {
-    fmt::print("  {:<28} {:<24} {:<26} {:>10.3f} MFLOP {:>11}", step.name.substr(0, 28), step.op,
-               step.kernel, step.flops / 1e6, format_size(step.bytes));
+    fmt::print("  {:<{}} {:<{}} {:<{}} {:>10.3f} MFLOP {:>11}", name_of(step), names, step.op, ops,
+               step.kernel, kernels, step.flops / 1e6, format_size(step.bytes));
     if (step.us) {
       fmt::print(" {:>9.1f} us {:>5.1f} % {:>5.1f} % of peak", *step.us, 100 * *step.share,
                  100 * *step.share_of_peak);
@@ -47,11 +67,18 @@ void print_explanation(const Explanation& e, bool limited) {
     fmt::print("  {:<20} {:>8.0f} us{}\n", pass.name, pass.us, pass.changed ? "  changed" : "");
   }
   if (e.use == Use::kFit) fmt::print("\ntrained:\n");
+  const std::size_t names =
+      std::max(width_of(
+                   e.parameters, [](const auto& row) -> const auto& { return row.name; }),
+               width_of(
+                   e.statistics, [](const auto& name) -> const auto& { return name; }));
   for (const TrainedParameter& row : e.parameters) {
-    fmt::print("  {:<28} {}{}\n", row.name, fmt::join(row.shape, "x"),
+    fmt::print("  {:<{}} {}{}\n", row.name, names, fmt::join(row.shape, "x"),
                row.decays ? "" : "  (no weight decay)");
   }
-  for (const std::string& name : e.statistics) fmt::print("  {:<28} running moment\n", name);
+  for (const std::string& name : e.statistics) {
+    fmt::print("  {:<{}} running moment\n", name, names);
+  }
   if (!e.mixes_samples.empty()) fmt::print("\nsamples are mixed: {}\n", e.mixes_samples);
 }
 

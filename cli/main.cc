@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <string_view>
 
 #include "cli/arguments.h"
 #include "cli/command.h"
@@ -40,6 +41,10 @@ constexpr std::array kCommands{
             "batchwise compare digits.npy digits.npy", run_compare},
 };
 
+// Planned, and asked for by whoever has read of them.
+constexpr std::array<std::string_view, 6> kLaterCommands{"tune", "serve",   "certify",
+                                                         "load", "convert", "check"};
+
 void print_help() {
   fmt::print("Which batch size should I train with, predict with and deploy with?\n\n");
   fmt::print("Usage: batchwise COMMAND ...\n\n");
@@ -66,7 +71,7 @@ int dispatch(int argc, char** argv) {
   const std::vector<std::string> words = with_command_first({argv + 1, argv + argc});
   if (words.empty()) {
     print_help();
-    return static_cast<int>(ErrorCode::kInvalidInput);
+    throw Error(ErrorCode::kInvalidInput, "[batchwise] a command is wanted, and there is none");
   }
   if (words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
     print_help();
@@ -80,6 +85,11 @@ int dispatch(int argc, char** argv) {
   for (const Command& command : kCommands) {
     if (command.name == words[0]) return command.run(command, {words.begin() + 1, words.end()});
     names.emplace_back(command.name);
+  }
+  if (std::find(kLaterCommands.begin(), kLaterCommands.end(), words[0]) != kLaterCommands.end()) {
+    throw Error(ErrorCode::kInvalidInput,
+                fmt::format("[batchwise] {} is not in version {}", words[0], version()),
+                "batchwise --help lists the commands");
   }
   const std::string near = nearest_word(words[0], names);
   throw Error(

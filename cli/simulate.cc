@@ -10,7 +10,7 @@ namespace batchwise {
 namespace {
 
 [[noreturn]] void fail_flag(const std::string& flag, const std::string& text, const char* hint) {
-  throw Error(ErrorCode::kInvalidInput, fmt::format("[{}] '{}' is none", flag, text), hint);
+  throw Error(ErrorCode::kInvalidInput, fmt::format("[{}] cannot read '{}'", flag, text), hint);
 }
 
 // "500/s", "500" or "30/min": a second.

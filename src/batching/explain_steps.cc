@@ -29,7 +29,7 @@ std::vector<StepExplanation> explain_steps(const CompiledProgram& program) {
     if (!node.epilogue.activation.empty()) row.op += "+" + node.epilogue.activation;
     row.kernel = step.choice.kernel->name;
     row.backend = step.choice.backend->name;
-    row.reason = step.choice.reason.empty() ? "first of its table" : step.choice.reason;
+    row.reason = step.choice.reason.empty() ? "first kernel that takes it" : step.choice.reason;
     row.flops = node_flops(graph, node);
     row.bytes = bytes_of(graph, node.inputs) + bytes_of(graph, node.outputs);
     steps.push_back(std::move(row));

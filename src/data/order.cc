@@ -45,10 +45,10 @@ std::vector<std::int64_t> epoch_order(std::int64_t n, std::uint64_t seed, std::i
 
 TrainValidation split_for_validation(std::int64_t n, double fraction) {
   if (!(fraction >= 0 && fraction < 1)) {
-    fail_input("validation-split", "{}: must be at least 0 and below 1", fraction);
+    fail_input("--validation-split", "{}: must be at least 0 and below 1", fraction);
   }
   const auto train = static_cast<std::int64_t>(std::floor(static_cast<double>(n) * (1 - fraction)));
-  if (train == 0) fail_input("validation-split", "{} of {} samples leaves none", fraction, n);
+  if (train == 0) fail_input("--validation-split", "{} of {} samples leaves none", fraction, n);
   return {{0, train}, {train, n}};
 }
 

@@ -63,9 +63,9 @@ TEST(Order, ValidationIsTheLastSamples) {
   EXPECT_EQ(validation.end, 11);
   EXPECT_EQ(split_for_validation(11, 0).validation.count(), 0);
   EXPECT_EQ(error_of([] { split_for_validation(10, 1.0); }),
-            "[validation-split] 1: must be at least 0 and below 1");
+            "[--validation-split] 1: must be at least 0 and below 1");
   EXPECT_EQ(error_of([] { split_for_validation(1, 0.5); }),
-            "[validation-split] 0.5 of 1 samples leaves none");
+            "[--validation-split] 0.5 of 1 samples leaves none");
 }
 
 }  // namespace

@@ -27,7 +27,7 @@ KernelChoice choose_kernel(const KernelRequest& request, BackendChoice choice) {
       if (kernel->op != request.node().op) continue;
       const auto refusal = kernel->refuse ? kernel->refuse(request) : std::nullopt;
       if (!refusal) {
-        return {backend, kernel, refusals.empty() ? "first of its table" : refusals};
+        return {backend, kernel, refusals.empty() ? "first kernel that takes it" : refusals};
       }
       refusals += fmt::format("{}{}: {}", refusals.empty() ? "" : "; ", kernel->name, *refusal);
     }

@@ -145,7 +145,7 @@ void clamp_batch(FitUse& use, const Note& note) {
   if (samples < 1) fail_input("fit", "the data has no sample to train with");
   if (batch > samples) {
     if (note)
-      note(fmt::format("batch size {} is above the {} samples there are: {}", batch, samples,
+      note(fmt::format("batch size {} is more than the {} samples: {} is taken", batch, samples,
                        samples));
     batch = samples;
   }

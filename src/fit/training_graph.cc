@@ -96,7 +96,7 @@ ValueId state_of(Graph& graph, const std::string& name, const Shape& shape) {
 Optimizer parse_optimizer(const std::string& name) {
   if (name == "sgd") return Optimizer::kSgd;
   if (name == "adam") return Optimizer::kAdam;
-  fail_input("optimizer", "{} is unknown; there are sgd and adam", name);
+  fail_input("--optimizer", "{} is unknown; there are sgd and adam", name);
 }
 
 TrainableModel make_trainable(const Graph& model, const TrainingSelection& selection,

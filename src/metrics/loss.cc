@@ -31,7 +31,7 @@ BatchAxis batch_of_labels(const Graph& graph) {
 Loss parse_loss(const std::string& name) {
   if (name == "cross-entropy") return Loss::kCrossEntropy;
   if (name == "mse") return Loss::kMeanSquaredError;
-  fail_input("loss", "{} is unknown; there are cross-entropy and mse", name);
+  fail_input("--loss", "{} is unknown; there are cross-entropy and mse", name);
 }
 
 LossNodes add_loss(Graph& graph, Loss loss, ValueId output) {
