@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Holds the documents to the code: the layer list in ARCHITECTURE.md, the licence line of each file,
 no path of somebody's machine, links that lead somewhere, and sizes (a warning list).
-With --run BUILD it runs the README's commands with BUILD's programs, in a folder of their own.
+With --run BUILD it runs the commands of the README and docs/deploy.md with BUILD's programs, in a
+folder of their own, and holds what they print to the text block that follows them, if one does.
 Usage: tools/check_docs.py [--run BUILD]"""
 import os
 import pathlib
@@ -15,6 +16,11 @@ from source_files import ROOT, repository_files
 
 # The README's two commands set a machine up and build; CI runs what they do in its stages.
 NOT_RUN = ("./dev demo", "./dev test", "git clone", "cd ")
+# Their `sh` blocks are run.
+RUN_DOCUMENTS = ("README.md", "docs/deploy.md")
+# Simulated times go through the mathematics library, whose last bit is not every machine's.
+NUMBER_TOLERANCE = 0.03
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
 SPDX = "SPDX-License-Identifier: Apache-2.0"
 # Formats without comments, texts of others, and prose.
 WITHOUT_SPDX = {".md", ".json", ".gz", ".png", ".svg", ".npy", ".npz", ".onnx", ".pb", ".jpg", ".bin"}
@@ -36,6 +42,25 @@ def shell_commands(text):
             if line and not line.startswith("#"):
                 commands.append(line)
     return commands
+
+
+def examples(text):
+    """(command, what the document says it prints, or None), for each command of its sh blocks."""
+    found = []
+    blocks = re.compile(r"^```sh\n.*?^```(?:\n+```text\n(.*?)^```)?", re.MULTILINE | re.DOTALL)
+    for match in blocks.finditer(text):
+        commands = shell_commands(match.group(0) if match.group(1) is None else
+                                  match.group(0)[:match.group(0).index("```text")])
+        found += [(command, None) for command in commands[:-1]]
+        found += [(command, match.group(1)) for command in commands[-1:]]
+    return found
+
+
+def same_output(said, printed):
+    """Whether words agree, and numbers but for a little."""
+    numbers = zip(NUMBER.findall(said), NUMBER.findall(printed))
+    return (NUMBER.sub("0", said).split() == NUMBER.sub("0", printed).split() and
+            all(abs(float(a) - float(b)) <= NUMBER_TOLERANCE * float(b) for a, b in numbers))
 
 
 def layer_faults(layers_text, architecture_text):
@@ -96,27 +121,42 @@ def check(root):
     return faults, warnings
 
 
-def run_readme(root, build):
-    """Runs the README's commands in a folder that looks like the repository, outputs kept out."""
-    commands = [command for command in shell_commands((root / "README.md").read_text())
+def run_document(path, scratch):
+    """Runs a document's commands there. Returns how many, or None with a line where one fails."""
+    commands = [(command, said) for command, said in examples(path.read_text())
                 if not command.startswith(NOT_RUN)]
+    for command, said in commands:
+        print(f"$ {command}", flush=True)
+        done = subprocess.run(["sh", "-c", command], cwd=scratch, check=False, text=True,
+                              stdout=None if said is None else subprocess.PIPE)
+        if done.returncode != 0:
+            print(f"{path.name}: exit status {done.returncode}: {command}")
+            return None
+        if said is not None and not same_output(said, done.stdout):
+            print(f"{path.name}: {command}\nprints\n{done.stdout}and not\n{said}")
+            return None
+    return len(commands)
+
+
+def run_documents(root, build):
+    """Runs commands in a folder that looks like the repository, outputs kept out."""
     with tempfile.TemporaryDirectory() as scratch:
         for name in ("data", "examples", "include"):
             os.symlink(root / name, pathlib.Path(scratch) / name)
         os.symlink(pathlib.Path(build).resolve(), pathlib.Path(scratch) / "build")
-        for command in commands:
-            print(f"$ {command}", flush=True)
-            status = subprocess.run(["sh", "-c", command], cwd=scratch, check=False).returncode
-            if status != 0:
-                print(f"README.md: exit status {status}: {command}")
+        for name in RUN_DOCUMENTS:
+            if not (root / name).exists():
+                continue
+            number = run_document(root / name, scratch)
+            if number is None:
                 return 1
-    print(f"{len(commands)} commands of README.md ran")
+            print(f"{number} commands of {name} ran")
     return 0
 
 
 def main():
     if len(sys.argv) == 3 and sys.argv[1] == "--run":
-        return run_readme(ROOT, sys.argv[2])
+        return run_documents(ROOT, sys.argv[2])
     faults, warnings = check(ROOT)
     for warning in warnings:
         print(f"warning: {warning}")

@@ -53,9 +53,23 @@ class CheckDocsTest(unittest.TestCase):
             for name in ("data", "examples", "include", "build"):
                 (root / name).mkdir()
             (root / "README.md").write_text("```sh\n./dev test\ntest -d data\n```\n")
-            self.assertEqual(check_docs.run_readme(root, root / "build"), 0)
+            self.assertEqual(check_docs.run_documents(root, root / "build"), 0)
             (root / "README.md").write_text("```sh\ntest -d gone\n```\n")
-            self.assertEqual(check_docs.run_readme(root, root / "build"), 1)
+            self.assertEqual(check_docs.run_documents(root, root / "build"), 1)
+
+    def test_holds_output_to_what_the_document_says(self):
+        text = "```sh\n# why\necho 1\necho 100 of 3.5\n```\n\n```text\n101 of 3.5\n```\n```sh\nd\n```\n"
+        self.assertEqual(check_docs.examples(text),
+                         [("echo 1", None), ("echo 100 of 3.5", "101 of 3.5\n"), ("d", None)])
+        self.assertTrue(check_docs.same_output("a 100,\n0.5 ms", "a 102, 0.5 ms\n"))
+        for other in ("a 104, 0.5 ms", "a 100, 0.6 ms", "a 100, 0.5 us", "a 100, 0.5 ms 7"):
+            self.assertFalse(check_docs.same_output("a 100,\n0.5 ms", other), other)
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "README.md"
+            path.write_text("```sh\necho 100\n```\n```text\n100\n```\n")
+            self.assertEqual(check_docs.run_document(path, folder), 1)
+            path.write_text("```sh\necho 100\n```\n```text\n90\n```\n")
+            self.assertIsNone(check_docs.run_document(path, folder))
 
 
 if __name__ == "__main__":

@@ -141,6 +141,8 @@ class DeployTest(unittest.TestCase):
             self.assertFalse(confined["allowPrivilegeEscalation"], path)
             self.assertTrue(confined["readOnlyRootFilesystem"], path)
             self.assertEqual(container["resources"]["requests"], container["resources"]["limits"], path)
+            args = container["args"]
+            self.assertEqual(args[args.index("--threads") + 1], container["resources"]["limits"]["cpu"], path)
         dockerfile = self.source("deploy/Dockerfile")
         self.assertIn("useradd --system --uid 10001", dockerfile)
         self.assertRegex(dockerfile, r"(?m)^USER 10001:10001$")
