@@ -7,7 +7,10 @@
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <string_view>
+#include <system_error>
 
 namespace batchwise {
 namespace {
@@ -235,7 +238,10 @@ bool Arguments::parse(std::vector<std::string> words) {
     const auto seed = to_integer(seed_);
     if (!seed || *seed < 0) fail_argument("--seed", fmt::format("'{}' is no number from 0", seed_));
   }
-  if (!json_.empty() && json_ != "-") require_writable(json_);  // asked before the work
+  if (!json_.empty() && json_ != "-") {  // asked before the work
+    keep_data(json_);
+    require_writable(json_);
+  }
   cap_instruction_set(isa_);
   return true;
 }
@@ -266,6 +272,17 @@ DatasetOptions Arguments::data_options(const std::string& preferred_split) const
 
 Dataset Arguments::open_data(const std::string& preferred_split) const {
   return Dataset::open(data_, data_options(preferred_split));
+}
+
+void Arguments::keep_data(const std::string& output) const {
+  std::string path = data_;
+  for (const std::string_view split : {":train", ":test"}) {
+    if (path.ends_with(split)) path.resize(path.size() - split.size());
+  }
+  std::error_code error;  // of what is not there
+  if (!output.empty() && std::filesystem::equivalent(output, path, error)) {
+    fail_argument(output, "is the data: it would be written over");
+  }
 }
 
 void Arguments::write_json(const std::string& json) const {

@@ -38,6 +38,8 @@ class Arguments {
   const std::string& data_path() const { return data_; }
   DatasetOptions data_options(const std::string& preferred_split) const;
   bool wants_json() const { return !json_.empty(); }
+  // Throws Error where a file to be written is the data that is read.
+  void keep_data(const std::string& output) const;
   // Writes the result where --json says; does nothing without it.
   void write_json(const std::string& json) const;
 

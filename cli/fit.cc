@@ -73,6 +73,7 @@ int run_fit(const Command& self, std::vector<std::string> words) {
   arguments.add_resources();
   arguments.add_seed();
   if (!arguments.parse(std::move(words))) return 0;
+  for (const std::string& written : {output, settings.log_path}) arguments.keep_data(written);
   settings.batch_size = parse_count(batch_size, "--batch-size");
   if (settings.batch_size == 0) {
     throw Error(ErrorCode::kInvalidInput,

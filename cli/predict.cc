@@ -61,6 +61,7 @@ int run_predict(const Command& self, std::vector<std::string> words) {
   arguments.add_resources();
   arguments.add_seed();
   if (!arguments.parse(std::move(words))) return 0;
+  arguments.keep_data(output);
   options.batch_size = sizes.batch();
   options.micro_batch = sizes.micro();
   options.output_name = sizes.output_name;

@@ -13,7 +13,7 @@ namespace batchwise {
 namespace {
 
 volatile sig_atomic_t g_interrupted = 0;
-constexpr int kBarWidth = 24;
+constexpr int kMaxBarWidth = 24;
 
 // Asked each time: a window may be resized.
 std::size_t terminal_columns() {
@@ -58,11 +58,17 @@ void Progress::show(std::int64_t done, std::int64_t of, const std::string& detai
     fmt::print(stderr, "{} of {} ({:.0f} %) {}\n", done, of, 100 * share, detail);
     return;
   }
-  const int filled = std::clamp(static_cast<int>(share * kBarWidth), 0, kBarWidth);
-  std::string line = fmt::format("[{:=<{}}{:{}}] {:3.0f} % {}", "", filled, "", kBarWidth - filled,
-                                 100 * share, detail);
+  // In a narrow terminal the words need the room more than the bar.
+  const std::size_t columns = terminal_columns();
+  const int width = std::min(kMaxBarWidth, static_cast<int>(columns / 3) - 6);
+  std::string line;
+  if (width > 0) {
+    const int filled = std::clamp(static_cast<int>(share * width), 0, width);
+    line = fmt::format("[{:=<{}}{:{}}] ", "", filled, "", width - filled);
+  }
+  line += fmt::format("{:3.0f} % {}", 100 * share, detail);
   // What is wider than the terminal goes on in the next row, and cannot be taken away again.
-  line.resize(std::min(line.size(), terminal_columns() - 1));
+  line.resize(std::min(line.size(), columns - 1));
   fmt::print(stderr, "\r\033[K{}", line);
   std::fflush(stderr);
   drawn_ = true;

@@ -34,7 +34,7 @@ std::vector<std::string> wrapped(const std::string& text, std::size_t width) {
 }
 
 void add_answer(StudyUse use, const Recommendation& answer, TextTable* table) {
-  constexpr std::size_t kWidth = 74;
+  constexpr std::size_t kWidth = 62;  // of the last column, so that all fit into 80
   std::string first{name_of(use)};
   std::string size = answer.batch_size ? format_count(*answer.batch_size) : "–";
   const std::string why = !answer.batch_size && answer.why.empty()

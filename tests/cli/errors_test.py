@@ -90,6 +90,14 @@ class ErrorsTest(CommandLineTest):
         self.fail(2, "predict", model, "--data", f"{DIGITS}:train", "-o", "out.npy",
                   values=["train"])
 
+    def test_data_is_not_written_over(self):
+        model = self.make_mlp()
+        row = ",".join(["1"] * 64)
+        (self.folder / "own.csv").write_text(f"{row},3\n{row},4\n")
+        self.fail(2, "predict", model, "--data", "own.csv", "-o", "./own.csv", values=["own.csv"])
+        self.fail(2, "predict", model, "--data", "own.csv", "-o", "out.npy", "--json=own.csv")
+        self.fail(2, "fit", model, "--data", "own.csv", "-o", "own.csv", "--steps", 1)
+
     def test_normalizing_twice(self):
         self.succeed("fit", self.make_mlp(), "--data", DIGITS, "-o", "out.onnx", "--steps", 2,
                      "--normalize", "0..1")
