@@ -120,6 +120,16 @@ TEST(TfPredict, WrongBodiesAreRefused) {
   }
 }
 
+TEST(TfPredict, B64IsRefusedByName) {
+  const auto model = model_of({tensor_spec("x", DType::kFloat32, {-1, 64})});
+  for (const char* body : {R"({"instances":[{"b64":"AAAA"}]})", R"({"inputs":{"b64":"AAAA"}})",
+                           R"({"instances":[{"x":{"b64":"AAAA"}}]})"}) {
+    const Predicted predicted(model, body);
+    ASSERT_TRUE(predicted.refusal) << body;
+    EXPECT_NE(predicted.refusal->message.find("b64"), std::string::npos) << body;
+  }
+}
+
 // Many empty instances must not make room for the tensors that they do not have.
 TEST(TfPredict, ManyEmptyInstancesCostNothing) {
   std::string body = R"({"instances":[{})";

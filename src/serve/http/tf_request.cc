@@ -56,6 +56,7 @@ class PredictReader {
     }
     // An object is named inputs, or a value that is not taken ({"b64": ...}).
     if (!are_objects) return read_single(raw_json_of(instances), rows);
+    if (json_.find("\"b64\"") != std::string_view::npos) refuse_b64();
     for (std::size_t i = 0; i < model_.inputs.size(); ++i) check_size(json_, i, rows);
     make_room(rows);
     std::int64_t row = 0;
@@ -117,13 +118,17 @@ class PredictReader {
 
   static std::string_view raw_json_of(simdjson::ondemand::array& array) { return array.raw_json(); }
 
+  [[noreturn]] static void refuse_b64() {
+    refuse_invalid("b64 is not taken: no input is of strings");
+  }
+
   std::string_view name_of(std::size_t input) const { return model_.inputs[input].name; }
 
   std::size_t input_named(std::string_view name) const {
     for (std::size_t i = 0; i < model_.inputs.size(); ++i) {
       if (model_.inputs[i].name == name) return i;
     }
-    if (name == "b64") refuse_invalid("b64 is not taken: no input is of strings");
+    if (name == "b64") refuse_b64();
     refuse_invalid("model {}: there is no input '{}'", model_.name, name);
   }
 
