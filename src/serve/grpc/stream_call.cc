@@ -152,31 +152,45 @@ class StreamCall final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::
     }
   }
 
-  // Starts what is due: the next write, the next read, or the end.
-  void proceed() {
-    bool reads = false, ends = false;
-    grpc::ByteBuffer* writes = nullptr;
+  struct Due {
+    grpc::ByteBuffer* write = nullptr;
+    bool read = false, end = false;
     grpc::Status status;
-    {
-      const std::lock_guard lock(mutex_);
-      if (is_finished_) return;
-      const bool takes_more = !is_half_closed_ && !is_stopped_;
-      const std::size_t outstanding = in_flight_.size() + outgoing_.size();
-      if (!outgoing_.empty() && !is_writing_ && !is_cancelled_) {
-        is_writing_ = true;
-        writes = &outgoing_.front();
-      } else if (!takes_more && in_flight_.empty() && !is_writing_) {
-        is_finished_ = ends = true;
-        if (!is_half_closed_) status = stopped_status();
-        if (is_cancelled_) status = grpc::Status::CANCELLED;
-      }
-      if (takes_more && !is_reading_ && outstanding < kMostOutstanding) {
-        is_reading_ = reads = true;
-      }
+  };
+
+  // What is due now: the next write, the next read, or the end. With the lock.
+  Due decide() {
+    Due due;
+    if (is_finished_) return due;
+    const bool takes_more = !is_half_closed_ && !is_stopped_;
+    if (!outgoing_.empty() && !is_writing_ && !is_cancelled_) {
+      is_writing_ = true;
+      due.write = &outgoing_.front();
+    } else if (!takes_more && in_flight_.empty() && !is_writing_ && num_starting_ == 0) {
+      is_finished_ = due.end = true;
+      if (!is_half_closed_) due.status = stopped_status();
+      if (is_cancelled_) due.status = grpc::Status::CANCELLED;
     }
-    if (writes != nullptr) StartWrite(writes);
-    if (reads) StartRead(&incoming_);
-    if (ends) Finish(status);
+    const std::size_t outstanding = in_flight_.size() + outgoing_.size();
+    if (takes_more && !is_reading_ && outstanding < kMostOutstanding) is_reading_ = due.read = true;
+    return due;
+  }
+
+  void proceed() {
+    for (bool has_started = false;; has_started = true) {
+      Due due;
+      {
+        const std::lock_guard lock(mutex_);
+        if (has_started) --num_starting_;
+        due = decide();
+        if (due.write == nullptr && !due.read && !due.end) return;
+        // The call must not end between the decision and the start.
+        if (!due.end) ++num_starting_;
+      }
+      if (due.end) return Finish(due.status);
+      if (due.write != nullptr) StartWrite(due.write);
+      if (due.read) StartRead(&incoming_);
+    }
   }
 
   std::shared_ptr<CallShared> shared_;
@@ -194,6 +208,7 @@ class StreamCall final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::
   bool is_reading_ = false, is_writing_ = false;
   bool is_half_closed_ = false, is_cancelled_ = false, is_stopped_ = false;
   bool is_finished_ = false;
+  int num_starting_ = 0;  // threads that are about to start what they decided on
 };
 
 void StreamedInference::reply(Reply&& reply) {

@@ -84,6 +84,31 @@ TEST_F(GrpcTest, StreamOfAClientThatGoesCancelsItsRequests) {
   }
 }
 
+// Clients that go at any moment, while answers come from another thread.
+TEST_F(GrpcTest, StreamsOfClientsThatGoInBetween) {
+  server.answer_from_thread();
+  start();
+  for (int round = 0; round < 200; ++round) {
+    grpc::ClientContext context;
+    const auto stream = stub->ModelStreamInfer(&context);
+    for (int i = 0; i < 8; ++i) stream->Write(echo_request({1, 2, 3, 4}));
+    inference::ModelStreamInferResponse response;
+    for (int i = 0; i < round % 9; ++i) EXPECT_TRUE(stream->Read(&response));
+    if (round % 2 == 0) context.TryCancel();
+    if (round % 3 == 0) stream->WritesDone();
+    if (round % 2 == 0) {
+      while (stream->Read(&response)) continue;
+      EXPECT_EQ(stream->Finish().error_code(), StatusCode::CANCELLED);
+      continue;
+    }
+    if (round % 3 != 0) stream->WritesDone();
+    int left = 8 - round % 9;
+    for (; stream->Read(&response); --left) continue;
+    EXPECT_TRUE(stream->Finish().ok());
+    EXPECT_EQ(left, 0);
+  }
+}
+
 TEST_F(GrpcTest, StreamNeedsTheKey) {
   options.api_keys = {"key"};
   start();
