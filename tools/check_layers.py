@@ -27,7 +27,7 @@ VENDORS = [
     (r"cuda|cudnn|cublas", ["backend/cuda"]),
     (r"sqlite3\.h", ["study", "tests"]),
     (r"openssl/", ["base", "serve/http", "serve/grpc"]),
-    (r"zlib\.h|zconf\.h|jpeglib\.h|png\.h|archive", ["data", "serve/http", "tests"]),
+    (r"zlib\.h|zconf\.h|jpeglib\.h|png\.h|archive", ["data", "serve/http", "serve/grpc", "tests"]),
     (r"CLI/", ["cli"]),
     (r"benchmark/", ["bench"]),
 ]

@@ -49,7 +49,8 @@ class GrpcFrontend final : public Frontend {
  public:
   GrpcFrontend(Server& server, const GrpcOptions& options)
       : body_timeout_s_(options.body_timeout_s),
-        shared_(new CallShared{server, Access(options.api_keys)}),
+        shared_(new CallShared{server, Access(options.api_keys),
+                               static_cast<std::size_t>(options.max_body_bytes)}),
         service_(make_inference_service(shared_, streams_)) {
     enable_plugins();
     keep_quiet();

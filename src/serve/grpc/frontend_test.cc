@@ -122,6 +122,27 @@ TEST_F(GrpcTest, RefusesMessagesBeyondTheLimit) {
   EXPECT_TRUE(infer(echo_request(std::vector<float>(400, 1.f)), response).ok());
 }
 
+TEST_F(GrpcTest, TakesCompressedMessagesWithinTheLimit) {
+  options.max_body_bytes = 50'000;
+  start();
+  const auto ask = [&](grpc_compression_algorithm algorithm, std::size_t rows) {
+    grpc::ClientContext context;
+    context.set_compression_algorithm(algorithm);
+    inference::ModelInferResponse response;
+    const std::vector<float> values(rows * 4, 0.25f);
+    const auto status = stub->ModelInfer(&context, echo_request(values), &response);
+    EXPECT_EQ(floats(response), status.ok() ? values : std::vector<float>());
+    return status.error_code();
+  };
+  for (const auto algorithm : {GRPC_COMPRESS_GZIP, GRPC_COMPRESS_DEFLATE}) {
+    EXPECT_EQ(ask(algorithm, 1000), StatusCode::OK);
+    EXPECT_EQ(ask(algorithm, 3000), StatusCode::OK);
+    EXPECT_EQ(ask(algorithm, 3200), StatusCode::INVALID_ARGUMENT);  // 51,200 bytes of values
+    EXPECT_EQ(ask(algorithm, 200'000), StatusCode::INVALID_ARGUMENT);
+  }
+  EXPECT_EQ(server.inferences, 4);
+}
+
 TEST_F(GrpcTest, HandsOverDeadlineTimeoutTraceAndClient) {
   start();
   struct Seen {

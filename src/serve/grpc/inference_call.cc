@@ -2,7 +2,6 @@
 #include "serve/grpc/inference_call.h"
 
 #include <grpcpp/support/byte_buffer.h>
-#include <grpcpp/support/proto_buffer_reader.h>
 #include <grpcpp/support/server_callback.h>
 #include <inference_proto/inference_service.pb.h>
 
@@ -11,6 +10,7 @@
 #include <exception>
 
 #include "serve/grpc/grpc_status.h"
+#include "serve/grpc/read_message.h"
 #include "serve/server.h"
 
 namespace batchwise::serve {
@@ -84,11 +84,10 @@ class InferenceCall final : public grpc::ServerUnaryReactor,
 std::optional<Refusal> read_request(CallShared& shared, const grpc::ByteBuffer& bytes,
                                     CallRoom& room, InferenceRequest& request) {
   room.message_bytes = bytes.Length();
-  grpc::ByteBuffer copy(bytes);  // of the references: the reader wants to own it
-  grpc::ProtoBufferReader reader(&copy);
   room.message->Clear();
-  if (!reader.status().ok() || !room.message->ParseFromZeroCopyStream(&reader)) {
-    return Refusal{Status::kInvalid, "the message is no ModelInferRequest", 0};
+  if (auto refusal = read_message(bytes, shared.most_message_bytes, *room.message)) return refusal;
+  for (const auto& contents : room.message->raw_input_contents()) {
+    room.message_bytes = std::max(room.message_bytes, contents.size());  // of compressed ones
   }
   request.id = room.message->id();
   Refusal why;

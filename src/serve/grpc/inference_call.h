@@ -27,6 +27,7 @@ class StreamCalls;
 struct CallShared {
   Server& server;
   Access access;
+  std::size_t most_message_bytes = 0;  // decompressed
   CallRooms rooms;
   std::atomic<bool> stopping{false};
 };

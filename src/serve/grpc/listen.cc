@@ -89,6 +89,8 @@ void set_limits(const FrontendOptions& options, grpc::ServerBuilder& builder) {
   }
   builder.SetMaxReceiveMessageSize(static_cast<int>(std::min(options.max_body_bytes, kMost)));
   builder.SetMaxSendMessageSize(-1);  // outputs have the size that the model gives them
+  // read_message() does it, within bounds.
+  builder.AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
   // Two servers on one port would share the connections, silently.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 1024);
