@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <map>
 
 #include "batchwise/error.h"
@@ -120,6 +122,57 @@ TEST_F(GrpcClientTest, TellsRefusedExpiredFailedAndLost) {
   replies.wait(*client, tag + 1);
   EXPECT_EQ(replies.rows[tag].status, InferStatus::kLost);
   EXPECT_EQ(replies.rows[tag].code, 0);
+}
+
+// A certificate for localhost, in a folder of this test.
+class GrpcTlsTest : public GrpcClientTest {
+ protected:
+  void SetUp() override {
+    folder = (std::filesystem::temp_directory_path() / "batchwise_XXXXXX").string();
+    ASSERT_NE(mkdtemp(folder.data()), nullptr);
+    const std::string command =
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
+        " -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout " +
+        folder + "/key.pem -out " + folder + "/certificate.pem 2>" + folder + "/log";
+    if (std::system(command.c_str()) != 0) GTEST_SKIP() << "openssl makes no certificate";
+    server_options.tls_certificate = folder + "/certificate.pem";
+    server_options.tls_key = folder + "/key.pem";
+    options.tls = true;
+  }
+  void TearDown() override { std::filesystem::remove_all(folder); }
+  std::string folder;
+};
+
+TEST_F(GrpcTlsTest, AnswersWhoTrustsTheCertificate) {
+  options.ca_file = folder + "/certificate.pem";
+  start();
+  client->connect();
+  EXPECT_EQ(client->model("echo", "").name, "echo");
+}
+
+TEST_F(GrpcTlsTest, AnswersWhoTakesAny) {
+  options.verify = false;
+  start();
+  client->connect();
+  EXPECT_EQ(client->model("echo", "").name, "echo");
+}
+
+TEST_F(GrpcTlsTest, IsNoServerForPlainClientsOrOtherCertificates) {
+  start();
+  const auto cannot_ask = [&] {
+    try {
+      make_grpc_client(options)->model("echo", "");
+    } catch (const Error& error) {
+      return error.code() == ErrorCode::kEnvironment;
+    }
+    return false;
+  };
+  options.tls = false;
+  EXPECT_TRUE(cannot_ask());
+  options.tls = true;  // the system's certificates do not know it
+  EXPECT_TRUE(cannot_ask());
+  options.ca_file = folder + "/none.pem";
+  EXPECT_THROW(make_grpc_client(options), Error);
 }
 
 TEST_F(GrpcClientTest, AsksForModelAndStatistics) {
