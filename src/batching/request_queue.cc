@@ -31,6 +31,16 @@ void TimeShares::add(std::size_t index, double us, double now_us) {
   us_[index] += us * std::exp((now_us - origin_us_) / kShareMemoryUs);
 }
 
+bool TimeShares::had_little(std::size_t index) const {
+  // Many have little each; whom it would be fair to prefer is then no question.
+  constexpr double kFew = 64;
+  double sum = 0, squares = 0;
+  for (const double had : us_) sum += had, squares += had * had;
+  if (squares <= 0 || sum * sum > kFew * squares) return false;
+  const double own = index < us_.size() ? us_[index] : 0;
+  return own < 0.5 * squares / sum;
+}
+
 RequestQueue::RequestQueue(int instances)
     : instances_(static_cast<std::size_t>(instances), 0.0), free_instances_(instances_.size()) {}
 
@@ -56,11 +66,40 @@ bool RequestQueue::arrive(const QueueSetup& setup, const WaitingRequest& request
                  earliest_free_us(request.arrival_us))) {
     return false;
   }
+  if (!has_time_for(setup, request)) return false;
   waiting_.push_back(request);
+  if (backlog_) note_backlog(curve, request, request.rows);
   if (request.priority != 0) ++not_first_priority_;
   clients_.make_room(static_cast<std::size_t>(request.client) + 1);
   models_.make_room(setup.models.size());
   return true;
+}
+
+// The time of a machine that rows take at their best, as Traffic counts it.
+void RequestQueue::note_backlog(const CostCurve& curve, const WaitingRequest& request,
+                                std::int32_t rows) {
+  const double timeout_us = request.deadline_us - request.arrival_us;
+  const std::int64_t most = std::max<std::int64_t>(1, curve.rows_within_us(timeout_us / 2));
+  backlog_->add(request.deadline_us, rows * curve.best_us_per_row(most));
+}
+
+bool RequestQueue::has_time_for(const QueueSetup& setup, const WaitingRequest& request) {
+  const SchedulerOptions& options = setup.scheduler;
+  if (options.policy != Policy::kDeadline || options.admission_window_us <= 0) return true;
+  if (!backlog_) backlog_.emplace(options.admission_window_us);
+  backlog_->advance(request.arrival_us);
+  // Curves change while work waits: what is left of that goes here.
+  if (num_waiting() == 0) backlog_->clear();
+  const CostCurve& curve = curve_of(setup, request.model);
+  const std::int64_t most = most_rows(curve, options, setup.memory_bytes);
+  const double before_us =
+      backlog_->due_us(request.deadline_us) / static_cast<double>(instances_.size());
+  const double free_us = std::max(earliest_free_us(request.arrival_us), request.arrival_us);
+  if (free_us + before_us + curve.safe_us_alone(request.rows, most) <= request.deadline_us) {
+    return true;
+  }
+  // Who had little goes before those that wait.
+  return clients_.had_little(static_cast<std::size_t>(request.client));
 }
 
 void RequestQueue::make_view(const QueueSetup& setup, double now_us) {
@@ -98,7 +137,7 @@ bool RequestQueue::take(const QueueSetup& setup, double now_us, RunningBatch& ba
     take_instance(curve, now_us, batch);
     take_pieces(curve, batch);
   }
-  drop_refused();
+  drop_refused(setup);
   remove_taken();
   return starts;
 }
@@ -127,16 +166,18 @@ void RequestQueue::take_pieces(const CostCurve& curve, RunningBatch& batch) {
     const double us = us_a_row * piece.rows;
     clients_.add(static_cast<std::size_t>(request.client), us, batch.start_us);
     models_.add(static_cast<std::size_t>(request.model), us, batch.start_us);
+    if (backlog_) note_backlog(curve, request, -piece.rows);
     request.rows -= piece.rows;
     request.started = true;
     if (request.rows == 0 && request.priority != 0) --not_first_priority_;
   }
 }
 
-void RequestQueue::drop_refused() {
+void RequestQueue::drop_refused(const QueueSetup& setup) {
   for (const std::size_t index : decision_.refused) {
     WaitingRequest& request = waiting_[head_ + index];
     refused_.push_back(request);
+    if (backlog_) note_backlog(curve_of(setup, request.model), request, -request.rows);
     if (request.priority != 0) --not_first_priority_;
     request.rows = 0;
   }

@@ -4,6 +4,9 @@
 #include <span>
 #include <vector>
 
+#include <optional>
+
+#include "batching/backlog.h"
 #include "batching/scheduler.h"
 
 namespace batchwise {
@@ -34,6 +37,8 @@ class TimeShares {
   // Does nothing for one alone.
   void add(std::size_t index, double us, double now_us);
   std::span<const double> values() const { return us_; }
+  // True for one that had less than half of what is usual, among few.
+  bool had_little(std::size_t index) const;
 
  private:
   std::vector<double> us_;  // as if all of it had been at origin_us_
@@ -81,10 +86,12 @@ class RequestQueue {
   const Traffic& traffic() const { return traffic_; }
 
  private:
+  bool has_time_for(const QueueSetup& setup, const WaitingRequest& request);
+  void note_backlog(const CostCurve& curve, const WaitingRequest& request, std::int32_t rows);
   void make_view(const QueueSetup& setup, double now_us);
   void take_instance(const CostCurve& curve, double now_us, RunningBatch& batch);
   void take_pieces(const CostCurve& curve, RunningBatch& batch);
-  void drop_refused();
+  void drop_refused(const QueueSetup& setup);
   void remove_taken();
 
   std::vector<WaitingRequest> waiting_;  // from head_ on; rows 0: taken
@@ -94,6 +101,7 @@ class RequestQueue {
   std::size_t free_instances_ = 0;
   std::int64_t held_bytes_ = 0;
   Traffic traffic_;
+  std::optional<Backlog> backlog_;  // where requests are refused by it
   PolicyState state_;
   TimeShares clients_, models_;
   std::vector<WaitingRequest> refused_;

@@ -47,6 +47,10 @@ struct SchedulerOptions {
 
   std::int64_t max_queue_requests = kNoLimit;  // more are refused at once, by every policy
 
+  // deadline: where above 0, what arrives is refused at once where those that are due before it
+  // leave it no time. The longest time that a request has.
+  double admission_window_us = 0;
+
   // aimd: the time that a batch may take. adaptive: the time that a request may take.
   double latency_target_us = kNever;
 };
