@@ -53,7 +53,7 @@ void add_batching_flags(CLI::App& app, ServeSettings& settings, Words& words) {
   app.add_option("--max-request-rows", settings.max_request_rows,
                  "larger requests are refused; default 4096")
       ->type_name("N");
-  app.add_option("--max-queue", settings.max_queue, "requests that may wait; default: any")
+  app.add_option("--max-queue", settings.max_queue, "requests that may wait; default 4096")
       ->type_name("N");
   app.add_option("--preferred-size", words.preferred, "delay: sizes that run at once")
       ->type_name("LIST");

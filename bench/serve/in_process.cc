@@ -27,18 +27,18 @@ double process_cpu_us() {
 // Replies that have come, for the one thread that sends.
 class Mailbox {
  public:
-  void put(std::size_t client) {
+  void put(std::size_t number) {
     {
       const std::lock_guard lock(mutex_);
-      came_.push_back(client);
+      came_.push_back(number);
     }
     changed_.notify_one();
   }
-  void take(std::vector<std::size_t>& clients) {
-    clients.clear();
+  void take(std::vector<std::size_t>& numbers) {
+    numbers.clear();
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return !came_.empty(); });
-    clients.swap(came_);
+    numbers.swap(came_);
   }
 
  private:
@@ -49,23 +49,24 @@ class Mailbox {
 
 class BenchRequest : public InferenceRequest {
  public:
-  BenchRequest(Mailbox& mailbox, std::size_t client) : mailbox_(mailbox), client_(client) {}
+  BenchRequest(Mailbox& mailbox, std::size_t number) : mailbox_(mailbox), number_(number) {}
   void reply(Reply&& reply) override {
     if (reply.refusal.status != Status::kOk) {
       fmt::print(stderr, "refused: {}\n", reply.refusal.message);
       std::abort();
     }
-    mailbox_.put(client_);
+    mailbox_.put(number_);
   }
 
  private:
   Mailbox& mailbox_;
-  const std::size_t client_;
+  const std::size_t number_;
 };
 
 double model_us(const Server& server) {
   double us = 0;
-  for (const auto& [rows, batch] : server.statistics("m", "").at(0).batches) {
+  const ModelStatistics statistics = server.statistics("m", "").at(0);
+  for (const auto& [rows, batch] : statistics.batches) {
     us += batch.compute_infer.us;
   }
   return us;
@@ -92,9 +93,9 @@ void run(BatchingServer& server, std::size_t concurrency, int count) {
   for (int answered = 0; answered < count;) {
     mailbox.take(came);
     answered += static_cast<int>(came.size());
-    for (const std::size_t client : came) {
+    for (const std::size_t number : came) {
       if (sent >= count) break;
-      server.infer(requests[client]);
+      server.infer(requests[number]);
       ++sent;
     }
   }
@@ -111,7 +112,7 @@ void run(BatchingServer& server, std::size_t concurrency, int count) {
 int measure(const char* path, int count) {
   ServerOptions options;
   options.threads = 1;
-  options.measures_when_idle = true;
+  options.p99_us = 10e6;  // nothing is to be late
   BatchingServer server(options);
   server.add_model("m", path);
   server.wait_ready();

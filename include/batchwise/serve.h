@@ -32,7 +32,7 @@ struct ServeSettings {
   Resources resources;              // threads: of an instance
   std::int64_t max_batch = 0;       // rows; 0: by cost
   std::int64_t max_request_rows = 4096;
-  std::int64_t max_queue = 0;  // requests; 0: no limit but their deadlines
+  std::int64_t max_queue = 4096;  // requests that may wait
   // delay, as Triton's dynamic batcher.
   std::vector<std::int64_t> preferred_sizes;
   double queue_delay_us = 0;

@@ -28,7 +28,7 @@ serve::ServerOptions server_options(const ServeSettings& s) {
   options.scheduler.max_queue_delay_us = s.queue_delay_us;
   if (s.queue_timeout_us > 0) options.scheduler.queue_timeout_us = s.queue_timeout_us;
   if (s.delay_at_timeout) options.scheduler.on_timeout = SchedulerOptions::OnTimeout::kDelay;
-  if (s.max_queue > 0) options.scheduler.max_queue_requests = s.max_queue;
+  options.scheduler.max_queue_requests = s.max_queue;
   options.p99_us = s.p99_us;
   options.instances = s.instances;
   options.threads = s.resources.threads;

@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "batchwise/process.h"
+#include "serve/log.h"
 
 namespace batchwise::serve {
 namespace {
@@ -119,6 +120,24 @@ void count_answers(const BatchJob& job, double now) {
       if (answer.refusal.status == Status::kOk) count_success(statistics, answer, job, now);
     }
   });
+}
+
+void log_answers(const std::vector<Answer>& answers, double now) {
+  if (!is_logged(LogLevel::kDebug)) return;
+  for (const Answer& answer : answers) {
+    const InferenceRequest& request = *answer.request;
+    const RequestTiming& timing = answer.timing;
+    const double waited_us = timing.start_us > 0 ? timing.start_us - timing.arrival_us : 0;
+    log_event(LogLevel::kDebug, "request",
+              {{"model", request.model->name},
+               {"id", request.id},
+               {"trace", request.trace_parent},
+               {"rows", request.rows},
+               {"refusal", answer.refusal.message},
+               {"queue_us", fmt::format("{:.0f}", waited_us)},
+               {"total_us", fmt::format("{:.0f}", now - timing.arrival_us)},
+               {"batch_rows", timing.batch_rows}});
+  }
 }
 
 void send_answers(std::vector<Answer>& answers) {

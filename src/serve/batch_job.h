@@ -55,6 +55,8 @@ struct BatchJob {
 void count_batch(const BatchJob& job);
 void count_answers(const BatchJob& job, double now);
 void count_refusal(const InferenceRequest& request, Status status, double took_us);
+// A line for each, where anybody wants to see it.
+void log_answers(const std::vector<Answer>& answers, double now);
 // Calls reply() of each answer's request, and lets go of it.
 void send_answers(std::vector<Answer>& answers);
 

@@ -44,6 +44,7 @@ int threads_of(const ServerOptions& options) {
 SchedulerOptions scheduler_of(const ServerOptions& options) {
   SchedulerOptions scheduler = options.scheduler;
   if (scheduler.latency_target_us == kNever) scheduler.latency_target_us = options.p99_us;
+  scheduler.admission_window_us = options.p99_us;
   return scheduler;
 }
 

@@ -18,6 +18,18 @@ std::chrono::steady_clock::time_point time_point(double us) {
           std::chrono::duration<double, std::micro>(us)));
 }
 
+// kOk: it is worth running. Policies that know no deadlines may take what is due already: where it
+// was the client who said when, nobody waits for it.
+Refusal why_not_run(const InferenceRequest& request, const RunningPiece& piece, double now) {
+  if (request.cancelled.load(std::memory_order_relaxed)) {
+    return {Status::kCancelled, "the client has gone", 0};
+  }
+  if (request.timeout_us > 0 && now > piece.deadline_us) {
+    return {Status::kDeadlineExceeded, "its deadline had passed before it ran", 0};
+  }
+  return {Status::kOk, {}, 0};
+}
+
 }  // namespace
 
 void BatchingServer::work() {
@@ -105,10 +117,9 @@ void BatchingServer::take_pieces(BatchJob& job) {
 
 void BatchingServer::take_piece(BatchJob& job, const RunningPiece& piece) {
   Pending& waiting = pending(piece.id);
-  const bool cancelled = waiting.request->cancelled.load(std::memory_order_relaxed);
-  Refusal gone{Status::kCancelled, "the client has gone", 0};
+  Refusal gone = why_not_run(*waiting.request, piece, job.batch.start_us);
   if (piece.whole) {
-    if (cancelled) {
+    if (gone.status != Status::kOk) {
       Answer& answer = job.answers.emplace_back();
       answer.request = std::move(waiting.request);
       answer.refusal = std::move(gone);
@@ -122,7 +133,7 @@ void BatchingServer::take_piece(BatchJob& job, const RunningPiece& piece) {
     parts.rows_left -= piece.rows;
     if (parts.timing.start_us == 0) parts.timing.start_us = job.batch.start_us;
     parts.timing.arrival_us = piece.arrival_us;
-    if (cancelled && parts.refusal.status == Status::kOk) parts.refusal = std::move(gone);
+    if (parts.refusal.status == Status::kOk) parts.refusal = std::move(gone);
     if (parts.refusal.status != Status::kOk) {
       if (parts.has_ended()) end_split(job, waiting, piece.deadline_us);
       return;
@@ -271,7 +282,9 @@ void BatchingServer::finish_piece(BatchJob& job, const RunningPiece& piece) {
 std::int64_t BatchingServer::send_replies(BatchJob& job) {
   const auto count = static_cast<std::int64_t>(job.answers.size());
   if (count == 0) return 0;
-  count_answers(job, now_us());
+  const double now = now_us();
+  count_answers(job, now);
+  log_answers(job.answers, now);
   send_answers(job.answers);
   return count;
 }

@@ -55,8 +55,7 @@ TEST_F(ConfiguredModelTest, LimitsTheBatch) {
   auto request = std::make_shared<TestRequest>(find(*server), 10, 5);
   server->infer(request);
   EXPECT_EQ(request->wait(), Status::kOk);
-  EXPECT_EQ(request->results(),
-            predicted(read_engine_model(folder_ / "m/1/model.onnx"), *request));
+  EXPECT_EQ(request->results(), predicted(read_engine_model(folder_ / "m/1/model.onnx"), *request));
 }
 
 TEST_F(ConfiguredModelTest, NamesTheFileAndTheVersions) {

@@ -25,7 +25,8 @@ bool is_local_address(std::string_view address, std::string_view where) {
     fail_input(where, "'{}' is no address; write 127.0.0.1:8000 or unix:/path", address);
   }
   const std::string_view host = address.substr(0, colon);
-  return host.starts_with("127.") || host == "localhost" || host == "[::1]";
+  const bool is_number = host.find_first_not_of("0123456789.") == std::string_view::npos;
+  return (is_number && host.starts_with("127.")) || host == "localhost" || host == "[::1]";
 }
 
 std::vector<std::string> read_api_keys(const std::string& path) {

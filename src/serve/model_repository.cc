@@ -98,12 +98,7 @@ void ModelRepository::add(const std::string& name, const std::string& repository
     ++first_loads_;
   }
   push([this, name] {
-    std::exception_ptr failure;
-    if (const auto refusal = load_now(name)) {
-      failure = std::make_exception_ptr(
-          Error(refusal->status == Status::kInvalid ? ErrorCode::kInvalidInput : ErrorCode::kNo,
-                refusal->message));
-    }
+    const std::exception_ptr failure = load_now(name) ? last_failure_ : nullptr;
     const std::lock_guard lock(jobs_mutex_);
     if (failure && !first_failure_) first_failure_ = failure;
     --first_loads_;
@@ -258,9 +253,11 @@ std::optional<Refusal> ModelRepository::load_now(const std::string& name) {
     note_loaded(name, load_(*source));
     return std::nullopt;
   } catch (const Error& error) {
+    last_failure_ = std::current_exception();
     note_failed(name, source, error.what());
     return refusal_of(error);
   } catch (const std::exception& error) {
+    last_failure_ = std::current_exception();
     note_failed(name, source, error.what());
     return Refusal{Status::kInternal, error.what(), 0};
   }

@@ -92,7 +92,9 @@ class ModelRepository {
   int first_loads_ = 0;  // of those added that have not come to an end
   std::exception_ptr first_failure_;
 
-  std::deque<std::weak_ptr<ModelVersion>> unprepared_;  // of the loading thread
+  // Of the loading thread:
+  std::deque<std::weak_ptr<ModelVersion>> unprepared_;
+  std::exception_ptr last_failure_;
   std::thread thread_;
 };
 

@@ -88,22 +88,29 @@ TEST_F(ServerFailureTest, WhoHasGoneCostsNothing) {
   EXPECT_EQ(gone_before->wait(), Status::kCancelled);
 }
 
+// Whatever the policy: where it knows no deadlines, those are heeded that clients give.
 TEST_F(ServerFailureTest, WhatIsDueBeforeItCanRunIsNotRun) {
-  start(gated_options());
-  gate_.close();
-  const auto first = send(1, 1);
-  gate_.wait_for(1);
-  const auto due = make(1, 2);
-  due->timeout_us = 30e3;
-  server_->infer(due);
-  const auto stays = send(1, 3);
-  const double after_us = now_us() + due->timeout_us;
-  while (now_us() < after_us) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  gate_.open();
-  EXPECT_EQ(due->wait(), Status::kDeadlineExceeded);
-  EXPECT_EQ(stays->wait(), Status::kOk);
-  EXPECT_EQ(
-      server_->statistics("m", "").at(0).failures[static_cast<std::size_t>(Failure::kExpired)], 1);
+  for (const Policy policy : {Policy::kDeadline, Policy::kGreedy}) {
+    batches_ = 0;
+    ServerOptions options = gated_options();
+    options.scheduler.policy = policy;
+    start(options);
+    gate_.close();
+    const auto first = send(1, 1);
+    gate_.wait_for(1);
+    const auto due = make(1, 2);
+    due->timeout_us = 30e3;
+    server_->infer(due);
+    const auto stays = send(1, 3);
+    const double after_us = now_us() + due->timeout_us;
+    while (now_us() < after_us) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    gate_.open();
+    EXPECT_EQ(due->wait(), Status::kDeadlineExceeded);
+    EXPECT_EQ(stays->wait(), Status::kOk);
+    EXPECT_EQ(
+        server_->statistics("m", "").at(0).failures[static_cast<std::size_t>(Failure::kExpired)],
+        1);
+  }
 }
 
 TEST_F(ServerFailureTest, WhatNoServerCouldAnswerInTimeIsRefusedAtOnce) {

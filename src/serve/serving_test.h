@@ -117,6 +117,7 @@ class Gate {
   void close() {
     const std::lock_guard lock(mutex_);
     open_ = false;
+    arrived_ = 0;
   }
   void open() {
     const std::lock_guard lock(mutex_);
@@ -130,7 +131,7 @@ class Gate {
     changed_.notify_all();
     changed_.wait(lock, [this] { return open_; });
   }
-  // Waits until so many batches have come here, in all.
+  // Waits until so many batches have come here, since the start or the last close().
   void wait_for(int count) {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return arrived_ >= count; });
