@@ -213,6 +213,8 @@ TEST(V2Request, WhatIsNotDoneIsRefusedClearly) {
   EXPECT_NE(message(inputs + R"("outputs":[{"name":"x_out","parameters":{"classification":3}}]})")
                 .find("classification"),
             std::string::npos);
+  EXPECT_NE(message(inputs + R"("parameters":{"sequence_id":7}})").find("sequence"),
+            std::string::npos);
   EXPECT_NE(message(inputs + R"("outputs":[{"name":"none"}]})").find("none"), std::string::npos);
   EXPECT_NE(message(inputs + R"("outputs":[{"name":"x_out"},{"name":"x_out"}]})").find("twice"),
             std::string::npos);

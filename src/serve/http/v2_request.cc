@@ -103,6 +103,8 @@ class RequestReader {
       request_.priority = static_cast<std::int32_t>(std::min<std::uint64_t>(priority, INT32_MAX));
     } else if (key == "binary_data_output") {
       exchange_.binary_default = parameter.value().get_bool();
+    } else if (key.starts_with("sequence_")) {
+      refuse_invalid("{}: there are no sequences, each request is for itself", key);
     }
   }
 
