@@ -111,7 +111,8 @@ int main(int argc, char** argv) {
     if (word == "mlp" || word == "cnn" || word == "resnet50") {
       names.push_back(word);
     } else {
-      numbers.push_back(std::atof(argv[i]));
+      numbers.push_back(batchwise::bench::parse_number(
+          word, "bench_batch_sizes [mlp|cnn|resnet50]... [threads] [seconds] [SIZE...]"));
     }
   }
   if (names.empty()) names = {"mlp", "cnn", "resnet50"};

@@ -32,6 +32,20 @@ inline Floats random_floats(std::int64_t count, unsigned seed) {
   return floats;
 }
 
+// Ends the program where a word of the command line is none that the benchmark knows.
+[[noreturn]] inline void fail_word(const std::string& word, std::string_view usage) {
+  fmt::print(stderr, "unknown word {}\nusage: {}\n", word, usage);
+  std::exit(2);
+}
+
+// A number of the command line, above 0.
+inline double parse_number(const std::string& word, std::string_view usage) {
+  char* end = nullptr;
+  const double value = std::strtod(word.c_str(), &end);
+  if (end == word.c_str() || *end != '\0' || !(value > 0)) fail_word(word, usage);
+  return value;
+}
+
 inline double now_s() {
   const auto since = std::chrono::steady_clock::now().time_since_epoch();
   return std::chrono::duration<double>(since).count();

@@ -211,16 +211,27 @@ void run_layers(const Choice& choice, ThreadPool& pool, double peak) {
   }
 }
 
+constexpr std::string_view kUsage =
+    "bench_conv [forward|input|weight] [avx2|avx512|sse4] [threads N] [batch N] [layer NAME]";
+
 Choice read_choice(int argc, char** argv) {
   Choice choice;
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
-    const std::string next = i + 1 < argc ? argv[i + 1] : "";
-    if (word == "threads") choice.threads = std::atoi(next.c_str());
-    if (word == "batch") choice.batch = std::atoll(next.c_str());
-    if (word == "layer") choice.layer = next;
-    if (word == "sse4" || word == "avx2" || word == "avx512") choice.isa = word;
-    if (word == "forward" || word == "input" || word == "weight") choice.direction = word;
+    const auto next = [&] { return std::string(++i < argc ? argv[i] : ""); };
+    if (word == "threads") {
+      choice.threads = static_cast<int>(bench::parse_number(next(), kUsage));
+    } else if (word == "batch") {
+      choice.batch = static_cast<std::int64_t>(bench::parse_number(next(), kUsage));
+    } else if (word == "layer") {
+      choice.layer = next();
+    } else if (word == "sse4" || word == "avx2" || word == "avx512") {
+      choice.isa = word;
+    } else if (word == "forward" || word == "input" || word == "weight") {
+      choice.direction = word;
+    } else {
+      bench::fail_word(word, kUsage);
+    }
   }
   return choice;
 }

@@ -214,7 +214,8 @@ int run_bench(int argc, char** argv) {
     } else if (word == "forward" || word == "gradient" || word == "error") {
       choice.what = word;
     } else {
-      numbers.push_back(std::atoll(argv[i]));
+      numbers.push_back(static_cast<std::int64_t>(bench::parse_number(
+          word, "bench_dense [forward|gradient|error] [avx2|avx512|sse4] [threads] [K N]...")));
     }
   }
   if (numbers.size() % 2 == 1) {

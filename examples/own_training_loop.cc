@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A training loop of one's own: own loss, own metric, own schedule, own early stop. Runs in the
-// repository's root on the embedded digits.
+// A training loop of one's own: own loss, own metric, own schedule, own early stop. Trains on the
+// embedded digits:  own_training_loop [data/digits.csv.gz]
 #include <batchwise/batchwise.h>
 #include <batchwise/trainer.h>
 
@@ -20,8 +20,8 @@ static GraphValue confidence(GraphOps& ops, GraphValue output, GraphValue) {
   return ops.max(ops.softmax(output));
 }
 
-int main() try {
-  const auto data = batchwise::Dataset::open("data/digits.csv.gz");
+int main(int argc, char** argv) try {
+  const auto data = batchwise::Dataset::open(argc > 1 ? argv[1] : "data/digits.csv.gz");
   const auto model = batchwise::Model::make({.name = "mlp", .input = {64}, .hidden = {128}});
   batchwise::Trainer trainer(model, {.custom_loss = regularized_loss,
                                      .custom_metric = confidence,
