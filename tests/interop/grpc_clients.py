@@ -2,18 +2,24 @@
 """Clients that are not ours against our gRPC: tritonclient (sync, asyncio, streaming), grpcio with
 server reflection, grpcio's health checking.
 
-  grpc_clients.py ECHO_SERVER [--venv FOLDER]
+  grpc_clients.py ECHO_SERVER [BATCHWISE] [--venv FOLDER]
+
+With BATCHWISE, the program, also against `batchwise serve --grpc`: the bits of `predict`, whatever
+was batched with what, and a drain under load.
 
 Exit code 77: skipped. The packages come from PyPI into a virtual environment of their own, made
 where BATCHWISE_INTEROP=1; BATCHWISE_GRPC_CLIENTS_VENV names one that exists.
 """
 import argparse
 import asyncio
+import concurrent.futures
 import os
 import pathlib
 import queue
 import subprocess
 import sys
+import tempfile
+import threading
 import unittest
 
 SKIPPED = 77
@@ -48,6 +54,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("server")
+    parser.add_argument("batchwise", nargs="?", type=lambda path: str(pathlib.Path(path).resolve()))
     parser.add_argument("--venv", default="build/grpc-clients-venv")
     return parser.parse_args()
 
@@ -276,6 +283,88 @@ class GrpcClients(unittest.TestCase):
                 self.same_fields(field.message_type, other.message_type)
         if ours.name != "ModelConfig" and "config" not in ours.file.name:
             self.assertEqual(len(ours.fields), len(public.fields), ours.full_name)
+
+
+@unittest.skipUnless(ARGUMENTS.batchwise, "without the program")
+class GrpcServe(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.run_command("new", "mlp", "--input", "16", "--hidden", "32", "-o", "mlp.onnx")
+
+    def run_command(self, *words):
+        subprocess.run([ARGUMENTS.batchwise, *words, "--quiet"], cwd=self.folder, check=True,
+                       capture_output=True)
+
+    def start(self):
+        process = subprocess.Popen([ARGUMENTS.batchwise, "serve", "mlp.onnx", "--http",
+                                    "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--p99", "60s"],
+                                   cwd=self.folder, stdout=subprocess.PIPE,
+                                   stderr=subprocess.DEVNULL, text=True)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.kill)
+        for line in process.stdout:
+            if line.startswith("ready:"):
+                return process, line.split("grpc ")[1].split(",")[0].strip()
+        raise AssertionError("the server does not start")
+
+    def ask(self, address, body):
+        """Runs body(client) in eight threads at once and gives the results."""
+        def work():
+            with triton.InferenceServerClient(address) as client:
+                return body(client)
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            return [future.result() for future in [pool.submit(work) for _ in range(8)]]
+
+    def infer(self, client, values):
+        tensor = triton.InferInput("input", list(values.shape), "FP32")
+        tensor.set_data_from_numpy(values)
+        return client.infer("mlp", [tensor]).as_numpy("logits")
+
+    def test_bits_are_those_of_predict(self):
+        values = np.random.default_rng(0).normal(size=(256, 16)).astype(np.float32)
+        np.save(self.folder / "x.npy", values)
+        self.run_command("predict", "mlp.onnx", "--data", "x.npy", "-o", "out.npy")
+        wanted = np.load(self.folder / "out.npy")
+        process, address = self.start()
+
+        def body(client):
+            wrong = 0
+            for rows in (1, 3, 7, 64, 1, 2, 33, 256):
+                for begin in range(0, 256 - rows + 1, max(rows, 32)):
+                    got = self.infer(client, values[begin:begin + rows])
+                    wrong += not np.array_equal(got, wanted[begin:begin + rows])
+            return wrong
+
+        self.assertEqual(self.ask(address, body), [0] * 8)
+        process.terminate()
+        self.assertEqual(process.wait(timeout=60), 0)
+
+    def test_drains_under_load(self):
+        process, address = self.start()
+        values = np.ones((1, 16), np.float32)
+        started = threading.Barrier(9)
+
+        def body(client):
+            wanted = self.infer(client, values)
+            started.wait()
+            while True:
+                try:
+                    if not np.array_equal(self.infer(client, values), wanted):
+                        return "a wrong value"
+                except InferenceServerException as error:
+                    return error.status()
+
+        def stop():
+            started.wait()
+            process.terminate()
+
+        stopper = threading.Thread(target=stop)
+        stopper.start()
+        self.assertEqual(self.ask(address, body), ["StatusCode.UNAVAILABLE"] * 8)
+        stopper.join()
+        self.assertEqual(process.wait(timeout=60), 0)
 
 
 if __name__ == "__main__":

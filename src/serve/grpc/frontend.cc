@@ -90,6 +90,7 @@ class GrpcFrontend final : public Frontend {
   void finish() override {
     stop_accepting();
     if (!grpc_server_) return;
+    wait_for_quiet();
     const auto patience =
         std::chrono::microseconds(static_cast<std::int64_t>(body_timeout_s_ * 1e6));
     grpc_server_->Shutdown(std::chrono::system_clock::now() + patience);
@@ -102,6 +103,19 @@ class GrpcFrontend final : public Frontend {
     if (health == nullptr) return;
     health->SetServingStatus(is_serving);  // of the server as a whole
     health->SetServingStatus(kServiceName, is_serving);
+  }
+
+  // Who has just been answered asks again at once, and shall hear UNAVAILABLE: waits until nobody
+  // was refused for a moment, but not for those who ask without end.
+  void wait_for_quiet() const {
+    constexpr int kMostMoments = 10;
+    std::int64_t before = -1;
+    for (int moment = 0; moment < kMostMoments; ++moment) {
+      const std::int64_t refused = shared_->refused_while_stopping;
+      if (refused == before) return;
+      before = refused;
+      std::this_thread::sleep_for(20ms);
+    }
   }
 
   // The health service is told, not asked.

@@ -62,7 +62,10 @@ class InferenceCall final : public grpc::ServerUnaryReactor,
   bool InternalInlineable() override { return true; }
 
   std::optional<Refusal> prepare(const grpc::ByteBuffer& bytes, const std::string& caller) {
-    if (shared_->stopping) return Refusal{Status::kUnavailable, "the server is being stopped", 0};
+    if (shared_->stopping) {
+      ++shared_->refused_while_stopping;
+      return Refusal{Status::kUnavailable, "the server is being stopped", 0};
+    }
     if (auto refusal = read_request(*shared_, bytes, *room_, *this)) return refusal;
     timeout_us = lesser_timeout_us(timeout_us, deadline_us(context_));
     trace_parent = serve::trace_parent(context_);

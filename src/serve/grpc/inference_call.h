@@ -30,6 +30,7 @@ struct CallShared {
   std::size_t most_message_bytes = 0;  // decompressed
   CallRooms rooms;
   std::atomic<bool> stopping{false};
+  std::atomic<std::int64_t> refused_while_stopping{0};
 };
 
 // Reads a message of the wire into a request that is ready for the server: parses it, finds its

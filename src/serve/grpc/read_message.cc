@@ -91,6 +91,12 @@ std::optional<Refusal> read_message(const grpc::ByteBuffer& bytes, std::size_t m
   if (grpc::internal::GrpcByteBufferPeer::is_compressed(bytes)) {
     return read_compressed(bytes, most_bytes, into);
   }
+  grpc::Slice whole;
+  if (bytes.TrySingleSlice(&whole).ok()) {
+    if (!into.ParseFromArray(whole.begin(), static_cast<int>(whole.size())))
+      return no_message(into);
+    return std::nullopt;
+  }
   grpc::ByteBuffer copy(bytes);  // of the references: the reader wants to own it
   grpc::ProtoBufferReader reader(&copy);
   if (!reader.status().ok() || !into.ParseFromZeroCopyStream(&reader)) return no_message(into);
