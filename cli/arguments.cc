@@ -146,6 +146,26 @@ std::vector<std::int64_t> parse_count_list(const std::string& text, const std::s
   return sizes;
 }
 
+double parse_rate(const std::string& text) {
+  double rate = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, rate);
+  const std::string unit(stop, end);
+  if (error != std::errc() || !(rate > 0) || (!unit.empty() && unit != "/s" && unit != "/min")) {
+    fail_argument("--rate", fmt::format("'{}' is none", text), "write 500/s");
+  }
+  return unit == "/min" ? rate / 60 : rate;
+}
+
+void parse_rows(const std::string& text, std::int64_t& low, std::int64_t& high) {
+  const std::size_t dots = text.find("..");
+  low = parse_count(text.substr(0, dots), "--rows");
+  high = dots == std::string::npos ? low : parse_count(text.substr(dots + 2), "--rows");
+  if (low < 1 || high < low) {
+    fail_argument("--rows", fmt::format("'{}' is none", text), "write 4, or 1..16");
+  }
+}
+
 std::vector<std::int64_t> parse_dimensions(const std::string& text, char separator,
                                            const std::string& flag) {
   std::vector<std::int64_t> dims;

@@ -62,6 +62,10 @@ std::vector<std::int64_t> parse_count_list(const std::string& text, const std::s
 // "1x28x28" or "784".
 std::vector<std::int64_t> parse_dimensions(const std::string& text, char separator,
                                            const std::string& flag);
+// "500/s", "500" or "30/min": a second; throws Error naming --rate.
+double parse_rate(const std::string& text);
+// "4" or "1..16"; throws Error naming --rows.
+void parse_rows(const std::string& text, std::int64_t& low, std::int64_t& high);
 // The word of `known` that `word` was most likely meant to be; empty where none is near.
 std::string nearest_word(const std::string& word, const std::vector<std::string>& known);
 

@@ -24,6 +24,7 @@ int run_explain(const Command& self, std::vector<std::string> words);
 int run_study(const Command& self, std::vector<std::string> words);
 int run_simulate(const Command& self, std::vector<std::string> words);
 int run_serve(const Command& self, std::vector<std::string> words);
+int run_load(const Command& self, std::vector<std::string> words);
 int run_compare(const Command& self, std::vector<std::string> words);
 
 }  // namespace batchwise

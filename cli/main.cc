@@ -37,6 +37,9 @@ constexpr std::array kCommands{
     Command{"simulate", "--profile FILE --rate R",
             "the server's scheduler against simulated arrivals",
             "batchwise simulate --profile study/study.json --rate 5000/s --p99 5ms", run_simulate},
+    Command{"load", "URL --model NAME", "sends load to any v2 server, and says how it was answered",
+            "batchwise load http://127.0.0.1:8000 --model mlp --concurrency 32 --duration 5s",
+            run_load},
     Command{"compare", "A B", "how far two files of outputs lie apart, sample by sample",
             "batchwise compare digits.npy digits.npy", run_compare},
 };

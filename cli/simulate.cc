@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include <charconv>
-
 #include "cli/arguments.h"
 #include "cli/progress.h"
 
@@ -11,18 +9,6 @@ namespace {
 
 [[noreturn]] void fail_flag(const std::string& flag, const std::string& text, const char* hint) {
   throw Error(ErrorCode::kInvalidInput, fmt::format("[{}] cannot read '{}'", flag, text), hint);
-}
-
-// "500/s", "500" or "30/min": a second.
-double parse_rate(const std::string& text) {
-  double rate = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, rate);
-  const std::string unit(stop, end);
-  if (error != std::errc() || !(rate > 0) || (!unit.empty() && unit != "/s" && unit != "/min")) {
-    fail_flag("--rate", text, "write 500/s");
-  }
-  return unit == "/min" ? rate / 60 : rate;
 }
 
 double parse_us(const std::string& text, const std::string& flag) {
@@ -39,17 +25,6 @@ std::vector<double> parse_us_list(const std::string& text, const std::string& fl
     at = end + 1;
   }
   return found;
-}
-
-// "4" or "1..16"
-void parse_rows(const std::string& text, SimulateSettings& settings) {
-  const std::size_t dots = text.find("..");
-  settings.rows_low = parse_count(text.substr(0, dots), "--rows");
-  settings.rows_high =
-      dots == std::string::npos ? settings.rows_low : parse_count(text.substr(dots + 2), "--rows");
-  if (settings.rows_low < 1 || settings.rows_high < settings.rows_low) {
-    fail_flag("--rows", text, "write 4, or 1..16");
-  }
 }
 
 // The flags whose words need reading.
@@ -118,7 +93,7 @@ void read_words(const Words& words, SimulateSettings& settings) {
         from_file ? "leave it out" : "write --rate 500/s");
   }
   if (!from_file) settings.rate_per_s = parse_rate(words.rate);
-  parse_rows(words.rows, settings);
+  parse_rows(words.rows, settings.rows_low, settings.rows_high);
   settings.deadlines_us = parse_us_list(words.deadlines, "--p99");
   if (!words.max_batch.empty()) settings.max_batch = parse_count(words.max_batch, "--max-batch");
   if (!words.preferred.empty()) {

@@ -4,7 +4,7 @@
 # The thread sanitizer runs these; ./dev tsan builds nothing else. Those of gRPC are not among them:
 # the system's gRPC is not instrumented, so that what it orders looks like races.
 set(BATCHWISE_THREADED_TESTS base_test data_test engine_test fit_test predict_test backend_cpu_test
-                             serve_test serve_http_test tune_test study_test
+                             serve_test serve_http_test client_test tune_test study_test
                              threads_test)
 
 # bw_test(NAME SOURCES ... [LIBRARIES ...] [LABELS ...]): a GoogleTest program, each of its tests

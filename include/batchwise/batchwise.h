@@ -6,6 +6,7 @@
 #include "batchwise/error.h"     // IWYU pragma: export
 #include "batchwise/explain.h"   // IWYU pragma: export
 #include "batchwise/fit.h"       // IWYU pragma: export
+#include "batchwise/load.h"      // IWYU pragma: export
 #include "batchwise/model.h"     // IWYU pragma: export
 #include "batchwise/predict.h"   // IWYU pragma: export
 #include "batchwise/process.h"   // IWYU pragma: export

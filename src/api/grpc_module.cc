@@ -24,20 +24,28 @@ std::string module_path() {
   return (library.parent_path() / kModule).string();
 }
 
+// It stays open until the process ends: gRPC's threads cannot be waited for.
+void* module_symbol(const char* symbol) {
+  const std::string path = module_path();
+  void* const module = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+  if (module == nullptr) fail_environment("--grpc", "the module cannot be opened: {}", dlerror());
+  void* const found = dlsym(module, symbol);
+  if (found == nullptr) fail_environment("--grpc", "{} has no {}", path, symbol);
+  return found;
+}
+
 }  // namespace
 
 std::unique_ptr<serve::Frontend> open_grpc_frontend(serve::Server& server,
                                                     const serve::GrpcOptions& options) {
-  const std::string path = module_path();
-  // It stays open until the process ends: gRPC's threads cannot be waited for.
-  void* const module = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-  if (module == nullptr) fail_environment("--grpc", "the module cannot be opened: {}", dlerror());
-  void* const found = dlsym(module, serve::kGrpcFrontendSymbol);
-  if (found == nullptr) {
-    fail_environment("--grpc", "{} has no {}", path, serve::kGrpcFrontendSymbol);
-  }
-  const auto make = reinterpret_cast<serve::MakeGrpcFrontend>(found);
+  const auto make =
+      reinterpret_cast<serve::MakeGrpcFrontend>(module_symbol(serve::kGrpcFrontendSymbol));
   return std::unique_ptr<serve::Frontend>(make(server, options));
+}
+
+std::unique_ptr<InferClient> open_grpc_client(const ClientOptions& options) {
+  const auto make = reinterpret_cast<MakeInferClient>(module_symbol(kMakeGrpcClientName));
+  return std::unique_ptr<InferClient>(make(options));
 }
 
 }  // namespace batchwise

@@ -2,6 +2,7 @@
 #pragma once
 #include <memory>
 
+#include "client/infer_client.h"
 #include "serve/frontend.h"
 
 namespace batchwise {
@@ -10,5 +11,7 @@ namespace batchwise {
 // where it cannot be opened, and what the module throws.
 std::unique_ptr<serve::Frontend> open_grpc_frontend(serve::Server& server,
                                                     const serve::GrpcOptions& options);
+// And asks with it.
+std::unique_ptr<InferClient> open_grpc_client(const ClientOptions& options);
 
 }  // namespace batchwise

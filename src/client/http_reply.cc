@@ -73,6 +73,7 @@ struct HttpReplyParser::Impl {
   HttpReply reply;
   std::optional<Parser> parser;
   std::string fault;
+  bool keep_body = false;
 
   State state(const beast::error_code& error) {
     if (error && error != http::error::need_more) {
@@ -89,6 +90,7 @@ HttpReplyParser::HttpReplyParser() : impl_(std::make_unique<Impl>()) { restart(f
 HttpReplyParser::~HttpReplyParser() = default;
 
 void HttpReplyParser::restart(bool keep_body) {
+  impl_->keep_body = keep_body;
   HttpReply& reply = impl_->reply;
   reply.code = 0;
   reply.body.clear();
@@ -102,7 +104,7 @@ HttpReplyParser::State HttpReplyParser::feed(std::string_view bytes, std::size_t
   used = impl_->parser->put(boost::asio::const_buffer(bytes.data(), bytes.size()), error);
   // A "100 Continue" comes before the reply proper.
   if (!error && impl_->parser->is_done() && impl_->reply.code == 100) {
-    restart(false);
+    restart(impl_->keep_body);
     return State::kMore;
   }
   return impl_->state(error);

@@ -57,8 +57,12 @@ void LatencyHistogram::add(const LatencyHistogram& other) {
 
 double LatencyHistogram::quantile_us(double q) const {
   if (count_ == 0) return 0;
-  const auto wanted = std::max<std::int64_t>(
-      1, static_cast<std::int64_t>(std::ceil(q * static_cast<double>(count_))));
+  const auto wanted = static_cast<std::int64_t>(std::ceil(q * static_cast<double>(count_)));
+  return largest_us(count_ + 1 - std::clamp<std::int64_t>(wanted, 1, count_));
+}
+
+double LatencyHistogram::largest_us(std::int64_t k) const {
+  const std::int64_t wanted = count_ + 1 - k;
   std::int64_t seen = 0;
   for (std::size_t i = 0; i < buckets_.size(); ++i) {
     seen += buckets_[i];

@@ -22,6 +22,8 @@ class LatencyHistogram {
   // The smallest value that at least a share `q` of all do not exceed, to within 0.1 %; 0 without
   // any.
   double quantile_us(double q) const;
+  // The k-th largest, from 1, to within 0.1 %. Requires: 1 <= k <= count().
+  double largest_us(std::int64_t k) const;
   // How many are above `us`, to within a bucket.
   std::int64_t count_above(double us) const;
 

@@ -32,6 +32,11 @@ class RequestSet {
   // a request may have, or all of it would take more than a gigabyte.
   RequestSet(InferClient& client, const SamplePool& pool, const RequestSetOptions& options);
 
+  // Sends one and waits for its answer, at most half a minute. Throws Error{kInvalidInput} where
+  // the server does not take it, Error{kEnvironment} where there is no answer or it is none; a
+  // server that is too busy is no fault. `where` names the server.
+  void try_one(InferClient& client, const std::string& where) const;
+
   // One of those with so many rows, by chance. Requires: rows within the options' range.
   const Request& pick(std::int64_t rows);
   // Whether the reply has the bits that belong to the request; true where nothing is compared.
@@ -39,12 +44,14 @@ class RequestSet {
   bool compares() const { return !pool_.expected.empty(); }
 
  private:
+  InferCall call_for(std::int64_t first, std::int64_t rows, const RequestSetOptions& options) const;
   void make(InferClient& client, std::int64_t rows, std::int64_t count,
             const RequestSetOptions& options);
 
   const SamplePool& pool_;
   std::int64_t rows_low_;
   std::vector<std::vector<Request>> by_rows_;  // from rows_low_
+  std::unique_ptr<PreparedInfer> trial_;
   SimulationRandom random_;
 };
 

@@ -40,6 +40,13 @@ void append_numbers(std::string& out, const NamedTensor& tensor) {
       }
     }
     if (i > 0) out += ',';
+    if constexpr (std::is_floating_point_v<T>) {
+      // "-0" is an integer to most readers, and loses its sign.
+      if (value == 0 && std::signbit(value)) {
+        out += "-0.0";
+        continue;
+      }
+    }
     fmt::format_to(std::back_inserter(out), "{}", value);
   }
 }
