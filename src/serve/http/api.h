@@ -23,6 +23,9 @@ class Api {
 
   std::atomic<std::int64_t> connections{0};  // that are open
   std::atomic<bool> stopping{false};         // what changes something is turned away
+  // What large bodies take, of all connections, and may take: beyond it they are turned away.
+  std::atomic<std::int64_t> held_bytes{0};
+  std::int64_t max_held_bytes = INT64_MAX;  // set before the first request
 
  private:
   ServerSnapshot snapshot() const;

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t kReadAheadBytes = 1024;
 // Up to here a body's room is made at once, beyond it as the bytes come.
-constexpr std::size_t kTrustedBytes = 1 << 20;
+constexpr std::size_t kTrustedBytes = 256 << 10;
 constexpr std::size_t kKeptBytes = 64 << 10;
 constexpr std::uint32_t kLingerTicks = 8;
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -64,6 +64,7 @@ void Connection::on_read(std::size_t bytes, bool failed) {
   if (state_ == State::kClosed) return;
   if (bytes == 0 && failed && shrinks) {
     input_.shrink();
+    count_held();
     return want_read();
   }
   if (bytes == 0) return on_end(failed);
@@ -115,9 +116,7 @@ bool Connection::take_request() {
     dispatch(reader_.chunks().empty() ? empty_body() : reader_.chunks());
     return true;
   }
-  ask_for_body();
-  if (!read_pending_) input_.reserve(kReadAheadBytes);
-  return false;
+  return wait_for_body(0);
 }
 
 bool Connection::take_body() {
@@ -131,11 +130,34 @@ bool Connection::take_body() {
     dispatch(bytes);
     return true;
   }
-  ask_for_body();
-  if (!read_pending_) {
-    input_.reserve(std::min(length - have, std::max(kTrustedBytes, have)) + kReadAheadBytes);
+  return wait_for_body(std::min(length - have, std::max(kTrustedBytes, have)));
+}
+
+// Makes room for `more` bytes, unless bodies take too much already. Always false.
+bool Connection::wait_for_body(std::size_t more) {
+  if (!read_pending_) input_.reserve(more + kReadAheadBytes);
+  if (count_held()) {
+    ask_for_body();
+    return false;
   }
+  answer_refusal(response, {Status::kOverloaded, "too many large bodies are being read", 1});
+  keep_alive_ = false;
+  respond();
   return false;
+}
+
+// Tells the others what this connection's bodies take; false where that is too much in all.
+bool Connection::count_held() {
+  std::size_t bytes = 0;
+  for (const std::size_t each :
+       {input_.capacity(), reader_.chunks().size(), unpacked_.capacity()}) {
+    if (each > kKeptBytes) bytes += each;
+  }
+  const std::int64_t change = static_cast<std::int64_t>(bytes) - held_bytes_;
+  held_bytes_ += change;
+  if (change == 0) return held_bytes_ == 0 || group_.api->held_bytes <= group_.api->max_held_bytes;
+  const std::int64_t before = group_.api->held_bytes.fetch_add(change, std::memory_order_relaxed);
+  return change < 0 || before + change <= group_.api->max_held_bytes;
 }
 
 bool Connection::check_head() {
@@ -166,6 +188,7 @@ void Connection::dispatch(std::span<const std::byte> bytes) {
   const Coding coding = reader_.head().coding;
   if (coding == Coding::kPlain || bytes.empty()) return answer(bytes);
   const auto refusal = unpack(bytes, coding, group_.max_body_bytes, unpacked_);
+  count_held();
   if (refusal) {
     answer_refusal(response, *refusal);
     return respond();
@@ -279,6 +302,7 @@ void Connection::on_tick() {
   }
   if (idle && unpacked_.capacity() > kKeptBytes) std::vector<std::byte>().swap(unpacked_);
   if (idle) trim();
+  if (held_bytes_ != 0) count_held();
   if (state_ == State::kAnswering || static_cast<std::int32_t>(group_.now - deadline_) < 0) return;
   if (state_ == State::kReading && reader_.has_begun())
     return fail(408, "the request took too long");
@@ -300,6 +324,7 @@ void Connection::close() {
 
 void Connection::leave_group() {
   group_.api->connections.fetch_sub(1, std::memory_order_relaxed);
+  group_.api->held_bytes.fetch_sub(held_bytes_, std::memory_order_relaxed);
   // Who called may still need this object: it goes when that returned.
   std::shared_ptr<Connection> keep = std::move(*place_);
   group_.connections.erase(place_);

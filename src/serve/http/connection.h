@@ -68,6 +68,8 @@ class Connection final : public Exchange,
   bool take_request();
   bool take_body();
   bool check_head();
+  bool wait_for_body(std::size_t more);
+  bool count_held();
   void ask_for_body();
   void write_continue();
   void dispatch(std::span<const std::byte> body);
@@ -90,7 +92,8 @@ class Connection final : public Exchange,
   std::vector<std::byte> unpacked_;
   std::string head_text_;
   std::vector<Stream::Bytes> parts_;
-  std::uint32_t deadline_ = 0;  // a tick; of kAnswering there is none
+  std::int64_t held_bytes_ = 0;  // of Api::held_bytes
+  std::uint32_t deadline_ = 0;   // a tick; of kAnswering there is none
   State state_ = State::kOpening;
   bool head_checked_ = false, asked_ = false;
   bool read_pending_ = false, read_ended_ = false, shrinking_ = false;

@@ -40,6 +40,15 @@ void allow_files(int connections) {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// Some bodies of the largest size always, many where a quarter of the machine's memory has room.
+std::int64_t most_held_bytes(std::int64_t max_body_bytes) {
+  constexpr std::int64_t kAlways = 4, kMost = 32;
+  const std::int64_t memory =
+      static_cast<std::int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  const std::int64_t body = std::min(max_body_bytes, INT64_MAX / kMost);
+  return std::max(kAlways * body, std::min(kMost * body, memory / 4));
+}
+
 void check_options(const HttpOptions& options) {
   const auto want = [](bool ok, const char* name, auto value) {
     if (!ok) fail_input("serve", "{} is {}", name, value);
@@ -66,6 +75,7 @@ class HttpFrontend final : public Frontend {
     if (!options.tls_certificate.empty()) {
       tls_ = std::make_unique<TlsContext>(options.tls_certificate, options.tls_key);
     }
+    api_.max_held_bytes = most_held_bytes(options.max_body_bytes);
     allow_files(options.max_connections);
     for (int i = 0; i < options.threads; ++i) start_group();
     listener_.start(*groups_[0]->thread, [this](int socket) { take(socket); });

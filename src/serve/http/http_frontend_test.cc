@@ -308,6 +308,28 @@ TEST(HttpFrontend, ClientsThatDoNotReadAreEnded) {
   EXPECT_TRUE(eventually([&] { return connections() == 1; }));
 }
 
+TEST(HttpFrontend, LargeBodiesAreBoundedInAll) {
+  HttpOptions options = loopback();
+  options.max_body_bytes = 1 << 20;
+  Service service(Answers::kAtOnce, options);
+  // Each has sent most of its body, and room for 32 is there at the most.
+  const std::string start = "POST /v2/models/m/infer HTTP/1.1\r\nContent-Length: 1048576\r\n\r\n" +
+                            std::string(1'000'000, ' ');
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (int i = 0; i < 40; ++i) {
+    clients.push_back(std::make_unique<RawClient>(service.address()));
+    clients.back()->send(start);
+  }
+  RawClient other(service.address());
+  EXPECT_EQ(first_output(other.ask(infer(2))), 4);  // small ones are not concerned
+  EXPECT_EQ(clients.back()->receive().status, 503);
+  clients.clear();
+  EXPECT_TRUE(eventually([&] {
+    RawClient client(service.address());
+    return client.ask(start + std::string(48'576, ' ')).status == 400;
+  }));
+}
+
 TEST(HttpFrontend, ConnectionsBeyondTheMostAreTurnedAway) {
   HttpOptions options = loopback();
   options.max_connections = 2;
