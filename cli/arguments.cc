@@ -196,7 +196,9 @@ void Arguments::add_data(bool required) {
       ->type_name("DATA")
       ->required(required);
   app_.footer(fmt::format("{}\n{}", kDataHelp, app_.get_footer()));
-  app_.add_option("--limit", limit_, "only the first N samples")->type_name("N");
+  app_.add_option("--limit", limit_,
+                  "only the first N samples; of class folders the first of each class in turn")
+      ->type_name("N");
   app_.add_option("--label", label_, "column or array with the labels; none: there is none")
       ->type_name("NAME");
 }

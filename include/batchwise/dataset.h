@@ -13,9 +13,10 @@ namespace batchwise {
 
 struct DatasetOptions {
   std::string preferred_split;  // where the data has splits and the path names none
-  std::int64_t limit = -1;      // the first so many samples; below 0: all
-  std::string label;            // the column or array with the labels; "none": there is none
-  std::string cache_folder;     // empty: BATCHWISE_CACHE_DIR, else TMPDIR, else /var/tmp
+  // The first so many samples, of class folders the first of each class in turn; below 0: all.
+  std::int64_t limit = -1;
+  std::string label;         // the column or array with the labels; "none": there is none
+  std::string cache_folder;  // empty: BATCHWISE_CACHE_DIR, else TMPDIR, else /var/tmp
 };
 
 // Samples that belong together in memory; valid until the next one is asked for.

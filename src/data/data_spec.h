@@ -14,8 +14,9 @@ namespace batchwise {
 // A data set as a user names it, with what may be said about it. A plain value.
 struct DataSpec {
   std::string path;
-  std::string split;        // "train", "test", or empty where nothing was said
-  std::int64_t limit = -1;  // the first so many samples; below 0: all
+  std::string split;  // "train", "test", or empty where nothing was said
+  // The first so many samples, of class folders the first of each class in turn; below 0: all.
+  std::int64_t limit = -1;
   // The column (csv) or array (npz) with the labels; empty: the last column, `y`. "none": there is
   // no label, all columns or arrays are features.
   std::string label;

@@ -88,20 +88,38 @@ void add_image(const std::string& path, const std::string& name, ImageIndex& ind
   index.name_begin.push_back(static_cast<std::int64_t>(index.names.size()));
 }
 
+// None where a class has no folder in this split.
+std::vector<std::string> image_names(const std::string& folder) {
+  std::vector<std::string> names;
+  if (is_folder(folder)) names = sorted_entries(folder);
+  std::erase_if(names, [](const std::string& name) { return !is_image_name(name); });
+  return names;
+}
+
+// How many images a limit leaves of each class.
+std::vector<std::int64_t> images_to_take(const ImageIndex& index, std::int64_t limit) {
+  std::vector<std::int64_t> class_sizes;
+  for (const std::string& class_name : index.class_names) {
+    class_sizes.push_back(std::ssize(image_names(index.folder + "/" + class_name)));
+  }
+  return take_in_turn(std::move(class_sizes), limit);
+}
+
+// The names of one class at a time are in memory twice.
 std::unique_ptr<DataSource> open_image_folder(const DataSpec& spec, CacheBudget&) {
   ImageIndex index;
   index.folder = spec.split.empty() ? spec.path : spec.path + "/" + spec.split;
   index.class_names = class_names(spec.path, spec.split);
+  std::vector<std::int64_t> taken;
+  if (spec.limit >= 0) taken = images_to_take(index, spec.limit);
   std::int64_t count = 0;
-  for (const std::string& class_name : index.class_names) {
+  for (std::size_t c = 0; c < index.class_names.size(); ++c) {
     index.class_begin.push_back(count);
-    const std::string folder = index.folder + "/" + class_name;
-    if (!is_folder(folder)) continue;
-    for (const std::string& name : sorted_entries(folder)) {
-      if (!is_image_name(name) || (spec.limit >= 0 && count >= spec.limit)) continue;
-      add_image(folder + "/" + name, name, index);
-      ++count;
-    }
+    const std::string folder = index.folder + "/" + index.class_names[c];
+    std::vector<std::string> names = image_names(folder);
+    if (spec.limit >= 0) names.resize(std::min(names.size(), static_cast<std::size_t>(taken[c])));
+    for (const std::string& name : names) add_image(folder + "/" + name, name, index);
+    count += std::ssize(names);
   }
   index.class_begin.push_back(count);
   index.names.shrink_to_fit();

@@ -9,6 +9,28 @@
 
 namespace batchwise {
 
+std::vector<std::int64_t> take_in_turn(std::vector<std::int64_t> class_sizes, std::int64_t limit) {
+  const auto taken_in = [&](std::int64_t rounds) {
+    std::int64_t taken = 0;
+    for (const std::int64_t size : class_sizes) taken += std::min(size, rounds);
+    return taken;
+  };
+  if (limit < 0 || class_sizes.empty()) return class_sizes;
+  std::int64_t rounds = 0;  // the most whole ones that the limit has room for
+  std::int64_t too_many = *std::max_element(class_sizes.begin(), class_sizes.end()) + 1;
+  while (rounds + 1 < too_many) {
+    const std::int64_t middle = rounds + (too_many - rounds) / 2;
+    (taken_in(middle) <= limit ? rounds : too_many) = middle;
+  }
+  std::int64_t left = limit - taken_in(rounds);
+  for (std::int64_t& size : class_sizes) {
+    const bool takes_one_more = size > rounds && left > 0;
+    size = std::min(size, rounds) + (takes_one_more ? 1 : 0);
+    left -= takes_one_more ? 1 : 0;
+  }
+  return class_sizes;
+}
+
 std::int64_t ImageIndex::class_of(std::int64_t sample) const {
   const auto after = std::upper_bound(class_begin.begin(), class_begin.end(), sample);
   return after - class_begin.begin() - 1;

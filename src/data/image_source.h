@@ -11,6 +11,11 @@
 
 namespace batchwise {
 
+// How many samples of each class a limit leaves: the first ones of each, taken from the classes in
+// turn, as the first samples in the order of the classes would be of few classes only. A limit
+// below 0 or above the samples there are leaves all.
+std::vector<std::int64_t> take_in_turn(std::vector<std::int64_t> class_sizes, std::int64_t limit);
+
 // Where the encoded images of one split lie, in the order of the samples: class after class, names
 // sorted within each.
 struct ImageIndex {

@@ -76,6 +76,7 @@ class TarIndexer {
     index_.class_names.assign(classes_.begin(), classes_.end());
     index_.container = cache_ ? cache_->finish() : file_;
     sort_images();
+    index_images();
     return std::move(index_);
   }
 
@@ -116,27 +117,38 @@ class TarIndexer {
     }
   }
 
+  std::string_view name_of(const Image& image) const { return names_.data() + image.name_begin; }
+  std::string_view class_of(const Image& image) const {
+    return name_of(image).substr(0, name_of(image).find('/'));
+  }
+
   // The order of a folder: classes sorted, names sorted within each.
   void sort_images() {
-    const auto name = [&](const Image& image) {
-      return std::string_view(names_.data() + image.name_begin);
-    };
-    const auto class_of = [&](const Image& image) {
-      return name(image).substr(0, name(image).find('/'));
-    };
     std::sort(images_.begin(), images_.end(), [&](const Image& a, const Image& b) {
-      return std::tuple(class_of(a), name(a), a.extent.offset) <
-             std::tuple(class_of(b), name(b), b.extent.offset);
+      return std::tuple(class_of(a), name_of(a), a.extent.offset) <
+             std::tuple(class_of(b), name_of(b), b.extent.offset);
     });
-    index_.extents.reserve(images_.size());
+  }
+
+  // The sorted images that the limit leaves.
+  void index_images() {
+    std::vector<std::int64_t> class_sizes;
     auto next = images_.begin();
     for (const std::string& class_name : index_.class_names) {
-      index_.class_begin.push_back(next - images_.begin());
-      while (next != images_.end() && class_of(*next) == class_name) {
-        index_.extents.push_back((next++)->extent);
-      }
+      const auto begin = next;
+      while (next != images_.end() && class_of(*next) == class_name) ++next;
+      class_sizes.push_back(next - begin);
     }
-    index_.class_begin.push_back(static_cast<std::int64_t>(images_.size()));
+    const std::vector<std::int64_t> taken = take_in_turn(class_sizes, spec_.limit);
+    index_.extents.reserve(images_.size());
+    index_.class_begin.push_back(0);
+    next = images_.begin();
+    for (std::size_t c = 0; c < taken.size(); ++c) {
+      for (std::int64_t i = 0; i < taken[c]; ++i) index_.extents.push_back(next[i].extent);
+      next += class_sizes[c];
+      index_.class_begin.push_back(std::ssize(index_.extents));
+    }
+    index_.extents.shrink_to_fit();
   }
 
   const DataSpec& spec_;

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include <cstdlib>
+#include <numeric>
 
 #include "data/data_spec.h"
 #include "data/test_folder.h"
@@ -89,6 +90,41 @@ TEST(ImageFolder, ClassesAreTheFoldersInSortedOrder) {
   EXPECT_THAT(read_labels<std::int64_t>(*train, {2, 0, 1}), ElementsAre(2, 1, 1));
   EXPECT_EQ(read_feature<std::uint8_t>(*train, {0}), decode(png, {1, 6, 5}));
   EXPECT_EQ(open_data(parse_data_spec(folder.path() + ":test"))->num_samples(), 1);
+}
+
+// Class after class, the first 4 would all be of class "a".
+TEST(ImageFolder, ALimitTakesTheClassesInTurn) {
+  TestFolder folder;
+  const std::string png = file_content(fixture("grey.png"));
+  for (const char* name : {"a/1", "a/2", "a/3", "a/4", "b/1", "d/1", "d/2", "d/3"}) {
+    folder.write(name + std::string(".png"), png);
+  }
+  folder.write("c/notes.txt", "no image");
+  const auto labels = [&](std::int64_t limit) {
+    DataSpec spec = parse_data_spec(folder.path());
+    spec.limit = limit;
+    const auto source = open_data(spec);
+    EXPECT_THAT(source->class_names(), ElementsAre("a", "b", "c", "d"));
+    std::vector<std::int64_t> all(static_cast<std::size_t>(source->num_samples()));
+    std::iota(all.begin(), all.end(), 0);
+    return read_labels<std::int64_t>(*source, all);
+  };
+  EXPECT_THAT(labels(2), ElementsAre(0, 1));
+  EXPECT_THAT(labels(4), ElementsAre(0, 0, 1, 3));
+  EXPECT_THAT(labels(6), ElementsAre(0, 0, 0, 1, 3, 3));
+  EXPECT_THAT(labels(7), ElementsAre(0, 0, 0, 1, 3, 3, 3));
+  EXPECT_THAT(labels(100), ElementsAre(0, 0, 0, 0, 1, 3, 3, 3));
+}
+
+// What lies past the limit is not opened.
+TEST(ImageFolder, ALimitLooksAtWhatItTakesOnly) {
+  TestFolder folder;
+  folder.write("a/1.png", file_content(fixture("grey.png")));
+  folder.write("a/2.png", "no image");
+  folder.write("b/1.png", file_content(fixture("grey.png")));
+  DataSpec spec = parse_data_spec(folder.path());
+  spec.limit = 2;
+  EXPECT_EQ(open_data(spec)->num_samples(), 2);
 }
 
 TEST(ImageFolder, ErrorsNameTheFile) {

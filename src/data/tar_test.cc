@@ -59,6 +59,22 @@ TEST(ImageTar, IsLikeTheFolderPlainAndCompressed) {
   }
 }
 
+TEST(ImageTar, ALimitTakesTheClassesInTurn) {
+  TestFolder folder;
+  const std::string png = file_content(fixture("grey.png"));
+  const std::string tar = tar_entry("a/1.png", png) + tar_entry("a/2.png", png) +
+                          tar_entry("a/3.png", png) + tar_entry("b/1.png", png) +
+                          tar_entry("b/2.png", png);
+  for (const std::string& path : {folder.write("a.tar", tar), folder.write_gzip("a.tgz", tar)}) {
+    DataSpec spec = parse_data_spec(path);
+    spec.limit = 3;
+    const auto source = open_data(spec);
+    ASSERT_EQ(source->num_samples(), 3);
+    EXPECT_THAT(read_labels<std::int64_t>(*source, {0, 1, 2}), ElementsAre(0, 0, 1));
+    EXPECT_EQ(read_feature<std::uint8_t>(*source, {2})[29], 200);
+  }
+}
+
 TEST(ImageTar, RefusesEveryTruncation) {
   TestFolder folder;
   const std::string whole = tar_of_images();
