@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// CIFAR-10's binary files: records of a label byte and 3x32x32 bytes.
+// CIFAR-10's binary files, a folder of them or one alone: records of a label byte and 3x32x32
+// bytes.
 #include <algorithm>
 #include <filesystem>
 #include <utility>
@@ -24,8 +25,14 @@ std::vector<std::string> find_files(const std::string& folder, const std::string
   return files;
 }
 
+bool is_cifar_file(const std::string& path) {
+  std::error_code ignored;
+  return path.ends_with(".bin") && std::filesystem::is_regular_file(path, ignored);
+}
+
 std::vector<std::string> cifar_splits(const std::string& path) {
   std::vector<std::string> splits;
+  if (is_cifar_file(path)) return splits;
   for (const char* split : {"train", "test"}) {
     if (!find_files(path, split).empty()) splits.emplace_back(split);
   }
@@ -33,12 +40,13 @@ std::vector<std::string> cifar_splits(const std::string& path) {
 }
 
 bool is_cifar(const std::string& path) {
-  return std::filesystem::is_directory(path) && !cifar_splits(path).empty();
+  return is_cifar_file(path) ||
+         (std::filesystem::is_directory(path) && !cifar_splits(path).empty());
 }
 
 // A name a line; none where the file is missing or has another number of them.
 std::vector<std::string> read_class_names(const std::string& folder) {
-  const std::string path = folder + "/batches.meta.txt";
+  const std::string path = (std::filesystem::path(folder) / "batches.meta.txt").string();
   std::error_code ignored;
   if (!std::filesystem::is_regular_file(path, ignored)) return {};
   std::string text(4096, '\0');
@@ -61,7 +69,11 @@ std::unique_ptr<DataSource> open_cifar(const DataSpec& spec, CacheBudget&) {
   ArrayColumn& images = features[0].column;
   images.elements = kImageBytes;
   ArraySource::Label label;
-  for (const std::string& path : find_files(spec.path, spec.split)) {
+  const bool alone = is_cifar_file(spec.path);
+  const std::string folder =
+      alone ? std::filesystem::path(spec.path).parent_path().string() : spec.path;
+  for (const std::string& path :
+       alone ? std::vector{spec.path} : find_files(spec.path, spec.split)) {
     const auto file = InputFile::open(path);
     const std::int64_t count = file->size_bytes() / kRecordBytes;
     if (count == 0 || file->size_bytes() != count * kRecordBytes) {
@@ -71,7 +83,7 @@ std::unique_ptr<DataSource> open_cifar(const DataSpec& spec, CacheBudget&) {
     images.segments.push_back({file, 1, kRecordBytes, count});
     label.column.segments.push_back({file, 0, kRecordBytes, count});
   }
-  label.class_names = read_class_names(spec.path);
+  label.class_names = read_class_names(folder);
   std::optional<ArraySource::Label> labels;
   if (spec.label != "none") labels = std::move(label);
   return std::make_unique<ArraySource>(spec.path, std::move(features), std::move(labels));

@@ -19,8 +19,8 @@ struct DataFormat {
   std::unique_ptr<DataSource> (*open)(const DataSpec& spec, CacheBudget& budget);
 };
 
-extern const DataFormat kIdxFormat;          // a folder with MNIST's files
-extern const DataFormat kCifarFormat;        // a folder with CIFAR-10's binary files
+extern const DataFormat kIdxFormat;          // a folder with MNIST's files, or one of images
+extern const DataFormat kCifarFormat;        // a folder with CIFAR-10's binary files, or one
 extern const DataFormat kImageFolderFormat;  // a folder with a folder a class
 extern const DataFormat kImageTarFormat;     // .tar, .tar.gz, .tgz of such a folder
 extern const DataFormat kCsvFormat;          // .csv, .csv.gz

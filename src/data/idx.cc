@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// MNIST's IDX files: two zero bytes, a type, the rank, the dimensions (big-endian), the bytes.
+// MNIST's IDX files, a folder of them or one of images: two zero bytes, a type, the rank, the
+// dimensions (big-endian), the bytes.
 #include <array>
 #include <filesystem>
 #include <limits>
@@ -37,6 +38,12 @@ IdxFiles find_files(const std::string& folder, const std::string& split) {
     if (file != nullptr && file->empty()) *file = (std::filesystem::path(folder) / name).string();
   }
   return files;
+}
+
+bool is_idx_file(const std::string& path) {
+  std::error_code ignored;
+  const std::string name = std::filesystem::path(path).filename().string();
+  return name.find("ubyte") != std::string::npos && std::filesystem::is_regular_file(path, ignored);
 }
 
 struct IdxHeader {
@@ -94,11 +101,15 @@ Shape sample_shape(const IdxHeader& header) {
 }
 
 std::unique_ptr<DataSource> open_idx(const DataSpec& spec, CacheBudget& budget) {
-  const IdxFiles files = find_files(spec.path, spec.split);
+  const IdxFiles files =
+      is_idx_file(spec.path) ? IdxFiles{spec.path, ""} : find_files(spec.path, spec.split);
   if (files.images.empty()) fail_input(spec.path, "has no images of the split '{}'", spec.split);
   IdxHeader header;
   std::vector<ArraySource::Feature> features(1);
   features[0].column = open_column(files.images, budget, header);
+  if (header.dims.size() == 1) {
+    fail_input(files.images, "labels without images: name the images' file, or the folder of both");
+  }
   features[0].shape = sample_shape(header);
   std::optional<ArraySource::Label> label;
   if (!files.labels.empty() && spec.label != "none") {
@@ -111,6 +122,7 @@ std::unique_ptr<DataSource> open_idx(const DataSpec& spec, CacheBudget& budget) 
 
 std::vector<std::string> idx_splits(const std::string& path) {
   std::vector<std::string> splits;
+  if (is_idx_file(path)) return splits;
   for (const char* split : {"train", "test"}) {
     if (!find_files(path, split).images.empty()) splits.emplace_back(split);
   }
@@ -118,7 +130,7 @@ std::vector<std::string> idx_splits(const std::string& path) {
 }
 
 bool is_idx(const std::string& path) {
-  return std::filesystem::is_directory(path) && !idx_splits(path).empty();
+  return is_idx_file(path) || (std::filesystem::is_directory(path) && !idx_splits(path).empty());
 }
 
 }  // namespace

@@ -9,6 +9,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 
 // Three images of 2x2 and their labels, written by hand.
 const std::string kImages(
@@ -44,6 +45,23 @@ TEST(Idx, ImagesWithoutLabelsCanBePredicted) {
   TestFolder folder;
   folder.write("t10k-images-idx3-ubyte", kImages);
   EXPECT_FALSE(open_data(parse_data_spec(folder.path()))->label().has_value());
+}
+
+TEST(Idx, AFileOfImagesStandsAlone) {
+  TestFolder folder;
+  folder.write("train-labels-idx1-ubyte", kLabels);
+  for (const std::string& path : {folder.write("train-images-idx3-ubyte", kImages),
+                                  folder.write_gzip("train-images.idx3-ubyte.gz", kImages)}) {
+    EXPECT_THAT(available_splits(path), IsEmpty());
+    const auto source = open_data(parse_data_spec(path));
+    EXPECT_EQ(source->num_samples(), 3);
+    EXPECT_EQ(source->features()[0].shape, (Shape{1, 2, 2}));
+    EXPECT_FALSE(source->label().has_value());
+    EXPECT_THAT(read_feature<std::uint8_t>(*source, {1}), ElementsAre('e', 'f', 'g', 'h'));
+  }
+  EXPECT_EQ(error_of([&] { open_data(parse_data_spec(folder / "train-labels-idx1-ubyte")); }),
+            "[" + folder / "train-labels-idx1-ubyte" +
+                "] labels without images: name the images' file, or the folder of both");
 }
 
 TEST(Idx, RefusesWhatItsHeaderDoesNotSay) {

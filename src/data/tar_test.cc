@@ -134,7 +134,14 @@ TEST(CifarBinary, ReadsRecordsAcrossFiles) {
   EXPECT_EQ(pixels[0], 'b');
   EXPECT_EQ(pixels[3071], 'b');
   EXPECT_EQ(pixels[3072], 'c');
+  const auto alone = open_data(parse_data_spec(folder / "data_batch_1.bin"));
+  EXPECT_THAT(read_labels<std::int64_t>(*alone, {0, 1}), ElementsAre(3, 4));
+  EXPECT_EQ(alone->num_samples(), 2);
+  EXPECT_EQ(alone->class_names().back(), "nine");
+  EXPECT_THAT(available_splits(folder / "data_batch_1.bin"), ElementsAre());
   const std::string path = folder.write("test_batch.bin", record(0, 'd') + "x");
+  EXPECT_EQ(error_of([&] { open_data(parse_data_spec(path)); }),
+            "[" + path + "] 3074 bytes: not a whole number of records of 3073");
   EXPECT_EQ(error_of([&] { open_data(parse_data_spec(folder.path() + ":test")); }),
             "[" + path + "] 3074 bytes: not a whole number of records of 3073");
 }
