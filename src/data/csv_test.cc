@@ -106,7 +106,7 @@ TEST_F(CsvTest, MissingFileAndUnknownKind) {
   EXPECT_THAT(error_of([&] { open_data(parse_data_spec(path)); }), HasSubstr("not data"));
   EXPECT_EQ(
       error_of([&] { open_data(parse_data_spec(folder_.write("b.csv", "1,2\n") + ":test")); }),
-      "[" + folder_ / "b.csv" + "] has no split 'test'");
+      "[" + folder_ / "b.csv" + "] has no split 'test', it is not divided");
 }
 
 TEST_F(CsvTest, CacheIsBoundedAndLeavesNothing) {

@@ -16,19 +16,43 @@ const DataFormat* const kFormats[] = {&kCsvFormat,        &kNpzFormat, &kNpyForm
                                       &kImageTarFormat,   &kIdxFormat, &kCifarFormat,
                                       &kImageFolderFormat};
 
-const DataFormat& find_format(const std::string& path) {
-  std::error_code error;
-  if (!std::filesystem::exists(path, error)) fail_input(path, "there is no such file or folder");
+bool exists(const std::string& path) {
+  std::error_code ignored;
+  return std::filesystem::exists(path, ignored);
+}
+
+const DataFormat* recognize(const std::string& path) {
   for (const DataFormat* format : kFormats) {
-    if (format->recognizes(path)) return *format;
+    if (format->recognizes(path)) return format;
   }
+  return nullptr;
+}
+
+[[noreturn]] void refuse_split(const DataFormat& format, const std::string& path,
+                               const std::string& split) {
+  const std::vector<std::string> splits = format.splits(path);
+  if (splits.empty()) fail_input(path, "has no split '{}', it is not divided", split);
+  fail_input(path, "has no split '{}', only {}", split, fmt::join(splits, ", "));
+}
+
+// What is not there may be data with the name of a split that is none: "mnist:valid".
+[[noreturn]] void refuse_missing(const std::string& path) {
+  const std::size_t colon = path.rfind(':');
+  const std::string data = path.substr(0, colon == std::string::npos ? 0 : colon);
+  if (!data.empty() && exists(data)) {
+    if (const DataFormat* format = recognize(data)) {
+      refuse_split(*format, data, path.substr(colon + 1));
+    }
+  }
+  fail_input(path, "there is no such file or folder");
+}
+
+const DataFormat& find_format(const std::string& path) {
+  if (!exists(path)) refuse_missing(path);
+  if (const DataFormat* format = recognize(path)) return *format;
   fail_input(path,
              "not data that is known: neither IDX files, .csv, .npz, .npy, images in class "
              "folders (or a .tar of them), nor CIFAR-10's binary files");
-}
-
-std::string joined(const std::vector<std::string>& names) {
-  return fmt::format("{}", fmt::join(names, ", "));
 }
 
 }  // namespace
@@ -66,11 +90,12 @@ std::unique_ptr<DataSource> open_data(const DataSpec& spec) {
   DataSpec chosen = spec;
   const std::vector<std::string> splits = format.splits(spec.path);
   if (chosen.split.empty()) {
-    if (splits.size() > 1) fail_input(spec.path, "has the splits {}: name one", joined(splits));
+    if (splits.size() > 1) {
+      fail_input(spec.path, "has the splits {}: name one", fmt::join(splits, ", "));
+    }
     if (splits.size() == 1) chosen.split = splits[0];
   } else if (std::find(splits.begin(), splits.end(), chosen.split) == splits.end()) {
-    fail_input(spec.path, "has no split '{}'{}{}", chosen.split, splits.empty() ? "" : ", only ",
-               joined(splits));
+    refuse_split(format, spec.path, chosen.split);
   }
   CacheBudget budget(spec.cache);
   auto source = format.open(chosen, budget);

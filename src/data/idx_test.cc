@@ -79,6 +79,24 @@ TEST(Idx, RefusesWhatItsHeaderDoesNotSay) {
   EXPECT_EQ(error_of(open), "[" + path + "] the IDX header ends early");
 }
 
+TEST(DataSpec, AnUnknownSplitIsAnsweredWithThoseThereAre) {
+  TestFolder folder;
+  folder.write("train-images-idx3-ubyte", kImages);
+  folder.write("t10k-images-idx3-ubyte", kImages);
+  folder.write("a.csv", "1,2\n3,4\n");
+  const auto refusal = [](const std::string& text) {
+    return error_of([&] { open_data(with_default_split(parse_data_spec(text), "train")); });
+  };
+  EXPECT_EQ(refusal(folder.path() + ":valid"),
+            "[" + folder.path() + "] has no split 'valid', only train, test");
+  EXPECT_EQ(refusal(folder / "a.csv:valid"),
+            "[" + folder / "a.csv" + "] has no split 'valid', it is not divided");
+  EXPECT_EQ(refusal(folder / "a.csv:test"),
+            "[" + folder / "a.csv" + "] has no split 'test', it is not divided");
+  EXPECT_EQ(refusal(folder / "b.csv:valid"),
+            "[" + folder / "b.csv:valid" + "] there is no such file or folder");
+}
+
 TEST(Idx, RefusesTruncatedGzip) {
   TestFolder folder;
   const std::string path = folder.write_gzip("train-images-idx3-ubyte.gz", kImages);
