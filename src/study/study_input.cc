@@ -112,6 +112,19 @@ StudiedModel open_model(const std::string& path, std::set<std::string>* taken) {
   return model;
 }
 
+// Throws Error where the model does not fit the data or cannot be trained on it.
+void check_fit(const StudyOptions& options, const StudyData& data, const Graph& model) {
+  bind_data(model, *data.train);
+  bind_data(model, data.validation());
+  if (!options.for_fit || !data.train->label()) return;
+  FitSettings settings = options.fit;
+  settings.batch_size = 1;
+  settings.micro_batch = 0;
+  settings.epochs = 1;
+  settings.resources = options.resources;
+  prepare_fit(model, *data.train, data.test.get(), settings, nullptr);
+}
+
 }  // namespace
 
 StudyOptions checked_options(StudyOptions options) {
@@ -176,15 +189,14 @@ std::vector<StudiedModel> open_models(const StudyOptions& options, const StudyDa
   std::set<std::string> taken;
   for (const std::string& path : options.models) {
     models.push_back(open_model(path, &taken));
-    bind_data(models.back().graph, *data.train);
-    bind_data(models.back().graph, data.validation());
-    if (!options.for_fit || !data.train->label()) continue;
-    FitSettings settings = options.fit;
-    settings.batch_size = 1;
-    settings.micro_batch = 0;
-    settings.epochs = 1;
-    settings.resources = options.resources;
-    prepare_fit(models.back().graph, *data.train, data.test.get(), settings, nullptr);
+    try {
+      check_fit(options, data, models.back().graph);
+    } catch (const InternalError&) {
+      throw;
+    } catch (const Error& error) {  // which speaks of the data, or of a flag
+      throw Error(error.code(), fmt::format("[{}] cannot be studied: {}", path, error.what()),
+                  error.hint());
+    }
   }
   return models;
 }

@@ -202,6 +202,7 @@ TEST_F(StudyTest, BadInputLeavesTheFolderUntouched) {
   refuses(bad, "no.onnx");
   bad.models.back() = folder_ + "/wide.onnx";
   refuses(bad, "4 values");
+  refuses(bad, "wide.onnx");  // which of the two
   bad = options_;
   bad.data.path = folder_ + "/none.csv";
   refuses(bad, "none.csv");
