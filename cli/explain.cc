@@ -94,10 +94,12 @@ Use parse_use(const std::string& name) {
 int run_explain(const Command& self, std::vector<std::string> words) {
   Arguments arguments(self);
   ExplainOptions options;
-  std::string model_path, batch_sizes = "1,32,512", micro_batch = "auto", use = "predict";
+  std::string model_path, batch_sizes, micro_batch = "auto", use = "predict";
   CLI::App& app = arguments.app();
   app.add_option("MODEL", model_path, "an ONNX file")->required();
-  app.add_option("--batch-size", batch_sizes, "a number, auto, 1,2,8 or 1..512")->type_name("LIST");
+  app.add_option("--batch-size", batch_sizes,
+                 "a number, auto, 1,2,8 or 1..512; default: 1,32,512, or what the model can have")
+      ->type_name("LIST");
   app.add_option("--micro-batch", micro_batch, "samples a pass")->type_name("N|auto");
   app.add_option("--for", use, "predict (default) or fit")->type_name("USE");
   app.add_flag("--time", options.time, "run it, and add each step's time");
@@ -121,7 +123,9 @@ int run_explain(const Command& self, std::vector<std::string> words) {
   arguments.add_seed();
   if (!arguments.parse(std::move(words))) return 0;
   options.use = parse_use(use);
-  options.batch_sizes = parse_count_list(batch_sizes, "--batch-size");
+  if (app.count("--batch-size") > 0) {
+    options.batch_sizes = parse_count_list(batch_sizes, "--batch-size");
+  }
   options.micro_batch = parse_count(micro_batch, "--micro-batch");
   options.resources = arguments.resources(options.use == Use::kFit);
   const Model model = Model::load(model_path);

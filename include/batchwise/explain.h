@@ -15,10 +15,11 @@ enum class Use : std::uint8_t { kPredict, kFit };
 
 struct ExplainOptions {
   Use use = Use::kPredict;
-  std::vector<std::int64_t> batch_sizes = {1, 32, 512};  // 0: auto
-  std::int64_t micro_batch = 0;                          // 0: auto
-  bool control = false;                                  // of predict
-  bool time = false;                                     // run it, and time each step
+  // 0: auto. Empty: 1, 32 and 512, or 1 alone where the model can have no other.
+  std::vector<std::int64_t> batch_sizes;
+  std::int64_t micro_batch = 0;  // 0: auto
+  bool control = false;          // of predict
+  bool time = false;             // run it, and time each step
   std::string output_name;
   // Of fit.
   std::string optimizer = "sgd", loss = "cross-entropy";

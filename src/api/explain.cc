@@ -14,7 +14,6 @@ namespace batchwise {
 namespace {
 
 void check_options(const Model::State& model, const ExplainOptions& options) {
-  if (options.batch_sizes.empty()) fail_input("--batch-size", "none is given");
   for (std::int64_t size : options.batch_sizes) {
     if (size < 0) fail_input("--batch-size", "{} is below 1", size);
     if (size > 1 && !model.fixed_batch.empty()) {
@@ -26,10 +25,21 @@ void check_options(const Model::State& model, const ExplainOptions& options) {
   if (options.micro_batch < 0) fail_input("--micro-batch", "{} is below 1", options.micro_batch);
 }
 
+// The sizes that were asked for, or those that the model can have of the usual ones.
+std::vector<std::int64_t> sizes_to_explain(const Model::State& model,
+                                           const ExplainOptions& options) {
+  if (!options.batch_sizes.empty()) return options.batch_sizes;
+  const bool alone = !model.fixed_batch.empty() ||
+                     (options.use == Use::kPredict && !model.engine()->mixes_samples().empty());
+  return alone ? std::vector<std::int64_t>{1} : std::vector<std::int64_t>{1, 32, 512};
+}
+
 }  // namespace
 
-Explanation Model::explain(const ExplainOptions& options, const Dataset* data) const {
-  check_options(*state_, options);
+Explanation Model::explain(const ExplainOptions& given, const Dataset* data) const {
+  check_options(*state_, given);
+  ExplainOptions options = given;
+  options.batch_sizes = sizes_to_explain(*state_, given);
   const std::int64_t most =
       *std::max_element(options.batch_sizes.begin(), options.batch_sizes.end());
   const ModelShapedSource shaped(state_->source, std::max<std::int64_t>(most, 512));

@@ -21,6 +21,35 @@ def npy_floats(path):
     return data[header:]
 
 
+def varint(value):
+    """A number as protobuf writes it: seven bits a byte, the lowest first."""
+    return bytes((value,)) if value < 128 else bytes((value % 128 + 128,)) + varint(value // 128)
+
+
+def message(*fields):
+    """A protobuf message of (number of the field, integer, text or message)."""
+    data = b""
+    for number, value in fields:
+        if isinstance(value, int):
+            data += varint(number << 3) + varint(value)
+        else:
+            value = value.encode() if isinstance(value, str) else value
+            data += varint(number << 3 | 2) + varint(len(value)) + value
+    return data
+
+
+def largest_of_samples():
+    """An ONNX model that takes the largest over the first axis of [1, 4]: its batch is fixed."""
+    def tensor(name):
+        shape = message((1, message((1, 1))), (1, message((1, 4))))
+        return message((1, name), (2, message((1, message((1, 1), (2, shape))))))
+
+    axes = message((1, "axes"), (8, 0), (20, 7))
+    node = message((1, "x"), (2, "y"), (4, "ReduceMax"), (5, axes))
+    graph = message((1, node), (2, "g"), (11, tensor("x")), (12, tensor("y")))
+    return message((1, 8), (7, graph), (8, message((1, ""), (2, 13))))
+
+
 class UsesTest(CommandLineTest):
     def test_new_is_a_function_of_the_seed(self):
         for name, seed in (("a", 1), ("b", 1), ("c", 2)):
@@ -154,6 +183,14 @@ class UsesTest(CommandLineTest):
                 self.assertIn(name, step)
         self.assertGreater(len(found["passes"]), 3)
         self.assertIn(found["isa"], ("avx512", "avx2", "sse4"))
+
+    def test_explain_takes_the_sizes_that_the_model_can_have(self):
+        (self.folder / "fixed.onnx").write_bytes(largest_of_samples())
+        found = self.json_of("explain", "fixed.onnx")
+        self.assertEqual([row["batch_size"] for row in found["batch_sizes"]], [1])
+        self.fail(2, "explain", "fixed.onnx", "--batch-size", 8, values=["--batch-size 1"])
+        found = self.json_of("explain", self.make_mlp())
+        self.assertEqual([row["batch_size"] for row in found["batch_sizes"]], [1, 32, 512])
 
     def test_explain_fit_times_each_step(self):
         found = self.json_of("explain", self.make_mlp(), "--for", "fit", "--time", "--batch-size",
