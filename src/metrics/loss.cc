@@ -18,6 +18,14 @@ ValueId logits_of(const Graph& graph, ValueId output) {
   return NodeView(graph, node).axis("axis", -1, rank) == 1 ? node.inputs[0] : output;
 }
 
+// [N, C, 1, 1] is [N, C]: what models that end in a pooling or a 1x1 convolution answer.
+ValueId without_axes_of_one(GraphBuilder& build, ValueId logits) {
+  const std::vector<std::int64_t> dims = build.shape(logits).dims();
+  const bool flat =
+      dims.size() > 2 && std::all_of(dims.begin() + 2, dims.end(), [](auto d) { return d == 1; });
+  return flat ? build.op("Flatten", {logits}, {{"axis", std::int64_t{1}}}) : logits;
+}
+
 // Labels have a batch where what the model reads has one: in some models it is burnt in.
 BatchAxis batch_of_labels(const Graph& graph) {
   const auto burnt_in = [&](ValueId id) { return graph.value(id).batch.axis < 0; };
@@ -42,10 +50,12 @@ LossNodes add_loss(Graph& graph, Loss loss, ValueId output) {
     const ValueId labels = graph.add_input("labels", type, batch);
     return {labels, build.op("MeanSquaredError", {output, labels})};
   }
-  const ValueId logits = logits_of(graph, output);
+  const ValueId logits = without_axes_of_one(build, logits_of(graph, output));
   if (graph.shape(logits).rank() != 2) {
-    fail_input("loss", "cross-entropy wants an output of [samples, classes], not {}",
-               graph.shape(logits).to_string());
+    throw Error(ErrorCode::kInvalidInput,
+                fmt::format("[loss] cross-entropy wants an output of [samples, classes], not {}",
+                            graph.shape(logits).to_string()),
+                "--output names another output, --loss mse another loss");
   }
   const ValueId labels =
       graph.add_input("labels", {DType::kInt64, Shape{graph.shape(logits)[0]}}, batch);

@@ -19,7 +19,8 @@ struct LossNodes {
 
 // Adds the loss of `output` against a new input "labels". A trailing Softmax or LogSoftmax under a
 // cross-entropy is passed over: the loss is computed from what goes into it, which is the same
-// number with fewer roundings.
+// number with fewer roundings. Classes with axes of 1 behind them ([N, C, 1, 1]) are taken as [N,
+// C].
 LossNodes add_loss(Graph& graph, Loss loss, ValueId output);
 
 }  // namespace batchwise
