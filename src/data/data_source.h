@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -31,6 +32,11 @@ struct LabelInfo {
   }
 };
 
+// The least and the greatest class id of some samples; max below min where there are none.
+struct LabelRange {
+  std::int64_t min = 0, max = -1;
+};
+
 // Samples on disk with random access by index. Immutable once open; read() is safe to call from
 // several threads, each with a scratch of its own. Nothing of the samples stays in memory; an index
 // of them does, where resident_bytes() says so.
@@ -55,7 +61,16 @@ class DataSource {
   // Heap memory that the open source holds.
   virtual std::size_t resident_bytes() const = 0;
 
+  // The class ids of all samples, as `find()` tells them when they are first asked for: they are
+  // read once, however often they are checked. Safe from several threads.
+  template <typename Find>
+  const LabelRange& known_labels(Find&& find) const {
+    std::call_once(labels_known_, [&] { known_labels_ = find(); });
+    return known_labels_;
+  }
+
   // Leaves only the first `limit` samples; a limit below 0 or above their number changes nothing.
+  // Part of opening.
   void limit(std::int64_t limit) {
     if (limit >= 0 && limit < num_samples_) num_samples_ = limit;
   }
@@ -66,6 +81,10 @@ class DataSource {
   std::vector<FeatureInfo> features_;
   std::optional<LabelInfo> label_;
   std::vector<std::string> class_names_;
+
+ private:
+  mutable std::once_flag labels_known_;
+  mutable LabelRange known_labels_;
 };
 
 }  // namespace batchwise

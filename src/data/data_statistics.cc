@@ -77,6 +77,16 @@ Moments moments_of(const std::vector<std::int64_t>& histogram) {
   return moments;
 }
 
+LabelRange read_labels(const DataSource& source, SampleRange range) {
+  LabelRange result{std::numeric_limits<std::int64_t>::max(),
+                    std::numeric_limits<std::int64_t>::min()};
+  for_labels(source, range, [&](std::int64_t, std::int64_t label) {
+    result.min = std::min(result.min, label);
+    result.max = std::max(result.max, label);
+  });
+  return result.min <= result.max ? result : LabelRange{};
+}
+
 }  // namespace
 
 ChannelStatistics channel_statistics(const DataSource& source, std::size_t feature,
@@ -125,16 +135,13 @@ ChannelStatistics channel_statistics(const DataSource& source, std::size_t featu
 }
 
 LabelRange label_range(const DataSource& source, SampleRange range) {
-  LabelRange result{std::numeric_limits<std::int64_t>::max(),
-                    std::numeric_limits<std::int64_t>::min()};
-  for_labels(source, range, [&](std::int64_t, std::int64_t label) {
-    result.min = std::min(result.min, label);
-    result.max = std::max(result.max, label);
-  });
-  return result.min <= result.max ? result : LabelRange{};
+  if (range.begin > 0 || range.end < source.num_samples()) return read_labels(source, range);
+  return source.known_labels([&] { return read_labels(source, range); });
 }
 
 void check_labels(const DataSource& source, std::int64_t classes) {
+  const LabelRange found = label_range(source, {0, source.num_samples()});
+  if (found.min >= 0 && found.max < classes) return;
   for_labels(source, {0, source.num_samples()}, [&](std::int64_t sample, std::int64_t label) {
     if (label >= 0 && label < classes) return;
     fail_input(source.path(), "sample {} has label {}, the model has {} classes (0 to {})", sample,

@@ -17,10 +17,8 @@ struct ChannelStatistics {
 ChannelStatistics channel_statistics(const DataSource& source, std::size_t feature,
                                      SampleRange range);
 
-// The least and the greatest class id over `range`. Throws Error where the labels are no class ids.
-struct LabelRange {
-  std::int64_t min = 0, max = -1;
-};
+// The class ids over `range`; those of all samples are read once. Throws Error where the labels are
+// no class ids.
 LabelRange label_range(const DataSource& source, SampleRange range);
 
 // Throws Error naming the first sample whose class id is not in [0, classes).

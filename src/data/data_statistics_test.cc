@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 
+#include <cstring>
+
 #include "data/data_spec.h"
 #include "data/test_folder.h"
 
@@ -33,6 +35,37 @@ TEST(DataStatistics, EachChannelOfAnImage) {
   EXPECT_THAT(mean, testing::ElementsAre(100, 100, 90));
   EXPECT_NEAR(std[0], 68.313005, 1e-6);
   EXPECT_NEAR(std[1], 70.710678, 1e-6);
+}
+
+// Counts how often labels are read.
+class CountedLabels : public DataSource {
+ public:
+  CountedLabels() {
+    path_ = "counted";
+    num_samples_ = 3;
+    label_ = LabelInfo{};
+  }
+  void read(std::span<const std::int64_t> indices, std::span<std::byte* const>, std::byte* labels,
+            std::span<std::byte>) const override {
+    for (std::size_t i = 0; i < indices.size(); ++i) {
+      std::memcpy(labels + 8 * i, &indices[i], 8);
+      ++reads;
+    }
+  }
+  std::size_t scratch_bytes() const override { return 0; }
+  std::size_t resident_bytes() const override { return 0; }
+
+  mutable int reads = 0;
+};
+
+TEST(DataStatistics, LabelsThatFitAreReadOnce) {
+  const CountedLabels source;
+  for (int times = 0; times < 3; ++times) check_labels(source, 3);
+  EXPECT_EQ(label_range(source, {0, 3}).max, 2);
+  EXPECT_EQ(source.reads, 3);
+  EXPECT_EQ(label_range(source, {0, 2}).max, 1);
+  EXPECT_EQ(error_of([&] { check_labels(source, 2); }),
+            "[counted] sample 2 has label 2, the model has 2 classes (0 to 1)");
 }
 
 TEST(DataStatistics, TargetsAreNoClassIds) {
