@@ -125,8 +125,8 @@ TrainResult Trainer::step(const Batch& batch) {
   state_->check(batch);
   std::vector<const void*> features;
   for (const auto& feature : batch.features) features.push_back(feature.data);
-  const StepResult sums = state_->session.step({features, batch.labels.data, batch.count},
-                                               state_->options.batch_size, state_->rate);
+  const StepResult& sums = state_->session.step({features, batch.labels.data, batch.count},
+                                                state_->options.batch_size, state_->rate);
   TrainResult result;
   const auto count = static_cast<double>(sums.samples);
   result.samples = sums.samples;

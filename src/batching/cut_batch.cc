@@ -31,17 +31,25 @@ std::int64_t lane_count(std::int64_t batch_size) {
   return batch_size < 256 ? 2 : 4;
 }
 
-TrainingCut cut_training_batch(std::int64_t batch_size, std::int64_t granule,
-                               std::int64_t micro_batch) {
+void cut_training_batch(std::int64_t batch_size, std::int64_t granule, std::int64_t micro_batch,
+                        TrainingCut& cut) {
   BW_CHECK(batch_size >= 1 && granule >= 0 && micro_batch >= 1);
-  if (granule == 0) return {1, batch_size, batch_size, {{0, batch_size, true}}};
+  cut.slices.clear();
+  if (granule == 0) {
+    cut.lanes = 1;
+    cut.micro_batch = cut.whole_granules = batch_size;
+    cut.slices.push_back({0, batch_size, true});
+    return;
+  }
   const std::int64_t groups = std::max<std::int64_t>(1, batch_size / granule);
   // The samples that join the last granule: a slice that ends with them is as large as was asked
   // for with one granule less.
   const std::int64_t joined = batch_size < granule ? 0 : batch_size % granule;
   const std::int64_t groups_at_once =
       std::max<std::int64_t>(1, (micro_batch - joined + granule - 1) / granule);
-  TrainingCut cut{std::min(lane_count(batch_size), groups), 0, groups_at_once * granule, {}};
+  cut.lanes = std::min(lane_count(batch_size), groups);
+  cut.micro_batch = 0;
+  cut.whole_granules = groups_at_once * granule;
   for (std::int64_t lane = 0; lane < cut.lanes; ++lane) {
     const std::int64_t begin = groups * lane / cut.lanes, end = groups * (lane + 1) / cut.lanes;
     for (std::int64_t group = begin; group < end; group += groups_at_once) {
@@ -51,6 +59,12 @@ TrainingCut cut_training_batch(std::int64_t batch_size, std::int64_t granule,
       cut.micro_batch = std::max(cut.micro_batch, stop - group * granule);
     }
   }
+}
+
+TrainingCut cut_training_batch(std::int64_t batch_size, std::int64_t granule,
+                               std::int64_t micro_batch) {
+  TrainingCut cut;
+  cut_training_batch(batch_size, granule, micro_batch, cut);
   return cut;
 }
 

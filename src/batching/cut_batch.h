@@ -37,6 +37,10 @@ struct TrainingCut {
 // to a size that a slice can have.
 TrainingCut cut_training_batch(std::int64_t batch_size, std::int64_t granule,
                                std::int64_t micro_batch);
+// The same into `cut`, whose memory is used again: nothing is allocated where it had as many
+// slices.
+void cut_training_batch(std::int64_t batch_size, std::int64_t granule, std::int64_t micro_batch,
+                        TrainingCut& cut);
 // The smallest micro-batch that cuts the batch's longest lane into as few slices as `micro_batch`
 // does: they are nearly equal then.
 std::int64_t even_micro_batch(std::int64_t batch_size, std::int64_t granule,

@@ -114,7 +114,7 @@ class FitLoop {
     }
     session_.add_slice(feeder_(piece));
     if (!piece.last_in_batch) return;
-    const StepResult step = session_.end_batch(rate_);
+    const StepResult& step = session_.end_batch(rate_);
     add_sums(epoch_sums_, step);
     note_gradients(step);
     if (callbacks_.on_step) callbacks_.on_step(session_.steps(), step);

@@ -22,6 +22,16 @@ std::int64_t levels_of(std::int64_t lanes) {
 
 }  // namespace
 
+void StepResult::clear() {
+  std::vector<double> norms2 = std::move(lane_norms2);
+  std::vector<std::int64_t> samples_of_lanes = std::move(lane_samples);
+  *this = {};
+  norms2.clear();
+  samples_of_lanes.clear();
+  lane_norms2 = std::move(norms2);
+  lane_samples = std::move(samples_of_lanes);
+}
+
 Objective objective_of(const TrainingOptions& options) {
   return {options.loss, options.custom_loss, options.custom_metric, options.integer_labels,
           options.output_name};
@@ -181,13 +191,13 @@ TrainingCut TrainingSession::cut_batch(std::int64_t samples) const {
 
 void TrainingSession::begin_batch(std::int64_t samples, std::int64_t nominal_samples) {
   BW_CHECK(!plan_only_ && samples >= 1 && nominal_samples >= 1);
-  cut_ = cut_batch(samples);
+  cut_training_batch(samples, granule_, whole_granules_, cut_);
   make_room(cut_);
   next_slice_ = 0;
   lane_ = 0;
   lane_samples_ = 0;
   nominal_samples_ = nominal_samples;
-  result_ = {};
+  result_.clear();
   result_.samples = samples;
 }
 
@@ -204,7 +214,7 @@ void TrainingSession::add_slice(const TrainingSamples& samples) {
               result_);
 }
 
-StepResult TrainingSession::end_batch(double learning_rate) {
+const StepResult& TrainingSession::end_batch(double learning_rate) {
   BW_CHECK(next_slice_ == cut_.slices.size());
   finish_lane();
   if (options_.measure_gradients) {
@@ -224,23 +234,23 @@ StepResult TrainingSession::end_batch(double learning_rate) {
   return result_;
 }
 
-StepResult TrainingSession::step(const TrainingSamples& batch, std::int64_t nominal_samples,
-                                 double learning_rate) {
+const StepResult& TrainingSession::step(const TrainingSamples& batch, std::int64_t nominal_samples,
+                                        double learning_rate) {
   begin_batch(batch.count, nominal_samples);
   const Graph& graph = programs_.begin()->second.program->graph();
   const std::int64_t prepared_samples = programs_.begin()->first;
-  std::vector<const void*> features(batch.features.size());
+  features_.resize(batch.features.size());
   const auto at = [&](const void* data, std::size_t input, std::int64_t first) {
     const TensorType& type = graph.type(graph.inputs[input]);
     return static_cast<const std::byte*>(data) +
            first * (type.shape.elements() / prepared_samples) *
                static_cast<std::int64_t>(dtype_bytes(type.dtype));
   };
-  for (const BatchSlice& slice : TrainingCut(cut_).slices) {
-    for (std::size_t i = 0; i < features.size(); ++i) {
-      features[i] = at(batch.features[i], i, slice.first);
+  for (const BatchSlice& slice : cut_.slices) {
+    for (std::size_t i = 0; i < features_.size(); ++i) {
+      features_[i] = at(batch.features[i], i, slice.first);
     }
-    add_slice({features, at(batch.labels, features.size(), slice.first), slice.count});
+    add_slice({features_, at(batch.labels, features_.size(), slice.first), slice.count});
   }
   return end_batch(learning_rate);
 }

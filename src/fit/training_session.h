@@ -56,6 +56,9 @@ struct StepResult {
   std::vector<double> lane_norms2;  // with measure_gradients: |gradient|^2 of each lane, as a mean
   std::vector<std::int64_t> lane_samples;
   double norm2 = 0;  // of the whole batch
+
+  // All as in the beginning; the vectors keep their memory.
+  void clear();
 };
 
 // Samples as they lie in memory: features[i] has those of the model's input i, row-major; labels
@@ -81,9 +84,12 @@ class TrainingSession {
   // The sum of the samples' gradients is divided by `nominal_samples`.
   void begin_batch(std::int64_t samples, std::int64_t nominal_samples);
   void add_slice(const TrainingSamples& slice);
-  StepResult end_batch(double learning_rate);
+  // The result stays until the next batch begins. Nothing is allocated by a batch of a size that
+  // was met before.
+  const StepResult& end_batch(double learning_rate);
   // All of it for a batch that lies in memory.
-  StepResult step(const TrainingSamples& batch, std::int64_t nominal_samples, double learning_rate);
+  const StepResult& step(const TrainingSamples& batch, std::int64_t nominal_samples,
+                         double learning_rate);
 
   // Adds loss and metric of at most micro_batch() samples with the weights as they are, as predict
   // would compute them. Requires: options.evaluates.
@@ -156,8 +162,9 @@ class TrainingSession {
   std::vector<MappedBuffer> lane_sums_;  // level l holds the sum of 2^l lanes
   std::vector<StateUse> packed_uses_;
   MappedBuffer losses_, predictions_, metrics_;
-  std::vector<const void*> inputs_;  // of a run: features, labels, scale of the loss
-  std::int64_t output_floats_ = 0;   // of one sample's output
+  std::vector<const void*> features_;  // of a slice, in step()
+  std::vector<const void*> inputs_;    // of a run: features, labels, scale of the loss
+  std::int64_t output_floats_ = 0;     // of one sample's output
   TrainingMemory memory_;
 };
 

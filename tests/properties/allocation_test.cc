@@ -103,6 +103,35 @@ TEST(Allocations, NoneInTheProgramsOfATrainingStep) {
   }
 }
 
+// Full batches and smaller ones, as at the end of an epoch, with the gradients measured or not.
+TEST(Allocations, NoneInTrainingSteps) {
+  const Graph graph = fixed_architecture("cnn", {1, 8, 8});
+  const auto model = std::make_shared<TrainableModel>(make_trainable(graph, {}, 0));
+  const Samples samples = fixed_samples(graph, 8, 5);
+  const std::vector<std::int64_t> labels{3, 1, 4, 1, 5, 9, 2, 6};
+  const void* features = samples.inputs[0].data();
+  for (const bool measure : {false, true}) {
+    TrainingOptions options;
+    options.batch_size = 8;
+    options.last_batch_size = 5;
+    options.micro_batch = 3;
+    options.threads = 2;
+    options.measure_gradients = measure;
+    TrainingSession session(model, options);
+    const auto step = [&](std::int64_t count) {
+      session.step({{&features, 1}, labels.data(), count}, 8, 0.001);
+    };
+    step(8);  // the workspaces of a size are made when it is first met
+    step(5);
+    start_counting_allocations();
+    for (int run = 0; run < kRuns / 10; ++run) {
+      step(8);
+      step(5);
+    }
+    EXPECT_EQ(stop_counting_allocations(), 0);
+  }
+}
+
 enum class Planted { kMalloc, kNew, kMap };
 
 // Does its work in memory that it asks for in each run.

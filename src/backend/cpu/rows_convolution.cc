@@ -53,8 +53,9 @@ Attributes packing_attributes(const ConvShape& shape, const char* direction, std
                                               shape.dilation_h, shape.dilation_w, shape.groups}}};
 }
 
+// Looked at where it lies: weights are packed after each training step, which allocates nothing.
 ConvShape packed_shape(const Attributes& packing) {
-  const auto layer = packing.get_ints("layer");
+  const auto& layer = std::get<std::vector<std::int64_t>>(packing.values().at("layer"));
   ConvShape shape;
   shape.in_channels = layer[0];
   shape.out_channels = layer[1];
