@@ -29,11 +29,15 @@ std::vector<Curve> curves() {
   for (const double start : {0.0, 0.3, 3.0, 50.0}) {
     all.push_back({"affine", [=](std::int64_t n) { return start + static_cast<double>(n); }});
     all.push_back({"tiles of 16",
-                   [=](std::int64_t n) { return start + static_cast<double>((n + 15) / 16 * 16); },
+                   [=](std::int64_t n) {
+                     const std::int64_t padded = (n + 15) / 16 * 16;
+                     return start + static_cast<double>(padded);
+                   },
                    true});
     all.push_back({"tiles of 14 and a dear rest",
                    [=](std::int64_t n) {
-                     return start + static_cast<double>(n / 14 * 14) +
+                     const std::int64_t whole = n / 14 * 14;
+                     return start + static_cast<double>(whole) +
                             (n % 14 == 0 ? 0 : 4 + 0.8 * static_cast<double>(n % 14));
                    },
                    true});

@@ -46,7 +46,7 @@ class PieceRunner {
 // Runs the samples of a piece alone and compares.
 class ControlRun {
  public:
-  ControlRun(std::shared_ptr<const EngineModel> model, const PredictPlan& plan)
+  ControlRun(const std::shared_ptr<const EngineModel>& model, const PredictPlan& plan)
       : runner_(model, {1, 1, plan.threads, {}, 0}), comparator_(rows(*model)) {}
 
   void check(const PieceRunner& batched, std::span<const void* const> inputs,
@@ -112,7 +112,7 @@ std::int64_t measured_peak(const MemoryBase& base) {
 
 }  // namespace
 
-PredictReport run_predict(std::shared_ptr<const EngineModel> model, const DataSource& data,
+PredictReport run_predict(const std::shared_ptr<const EngineModel>& model, const DataSource& data,
                           const PredictOptions& options, std::span<const std::size_t> picked,
                           const RowSink& sink) {
   const DataBinding binding = bind_data(model->source(), data);

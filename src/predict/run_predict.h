@@ -78,7 +78,7 @@ std::vector<std::size_t> pick_outputs(const EngineModel& model, const std::strin
 
 // Streams the data through the model. `sink` gets the picked outputs of some samples, in order.
 using RowSink = std::function<void(std::span<const std::byte* const> outputs, std::int64_t rows)>;
-PredictReport run_predict(std::shared_ptr<const EngineModel> model, const DataSource& data,
+PredictReport run_predict(const std::shared_ptr<const EngineModel>& model, const DataSource& data,
                           const PredictOptions& options, std::span<const std::size_t> picked,
                           const RowSink& sink);
 

@@ -39,9 +39,9 @@ ReportFigure memory_figure(const MemoryChapter& chapter, StudyUse use) {
     });
     if (!used) continue;
     columns.push_back(&part);
-    head.push_back(part.name);
+    head.emplace_back(part.name);
   }
-  head.push_back("peak");
+  head.emplace_back("peak");
   TextTable table(head);
   for (const MemoryRow& row : chapter.rows) {
     if (row.use != use) continue;

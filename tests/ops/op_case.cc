@@ -118,7 +118,7 @@ CaseInput integers(Shape shape, std::vector<std::int64_t> values, DType dtype) {
           .integers = std::move(values),
           .differentiable = false};
 }
-CaseInput int64s(std::vector<std::int64_t> values) {
+CaseInput int64s(const std::vector<std::int64_t>& values) {
   CaseInput input = integers({static_cast<std::int64_t>(values.size())}, values);
   input.role = InputRole::kConstant;
   return input;

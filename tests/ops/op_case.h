@@ -32,7 +32,7 @@ CaseInput floats(Shape shape, double low = -1.5, double high = 1.5);
 CaseInput weight(Shape shape, double low = -1.0, double high = 1.0);
 CaseInput constant(Shape shape, double low, double high);
 CaseInput integers(Shape shape, std::vector<std::int64_t> values, DType dtype = DType::kInt64);
-CaseInput int64s(std::vector<std::int64_t> values);  // a constant vector
+CaseInput int64s(const std::vector<std::int64_t>& values);  // a constant vector
 CaseInput absent();
 CaseInput not_differentiated(CaseInput input);
 

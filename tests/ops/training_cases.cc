@@ -92,7 +92,8 @@ std::vector<OpCase> gather_gradient_cases() {
 CaseInput rate(double value) { return constant({}, value, value); }
 
 std::vector<OpCase> sgd_cases() {
-  const CaseInput w = not_differentiated(weight({3, 37})), velocity = w;
+  const CaseInput w = not_differentiated(weight({3, 37}));
+  const CaseInput velocity = not_differentiated(weight({3, 37}));
   const CaseInput gradient = not_differentiated(floats({3, 37}));
   std::vector<OpCase> cases{
       {"plain", {w, gradient, absent(), rate(0.1), rate(0.5)}},

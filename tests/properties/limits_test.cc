@@ -41,7 +41,7 @@ class MemoryLimits : public testing::Test {
     std::filesystem::create_directory(folder_);
     onnx_io::write_onnx(fixed_architecture("resnet20", {1, 8, 8}), path("model.onnx"));
   }
-  ~MemoryLimits() override { std::filesystem::remove_all(folder_); }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
   std::string path(const std::string& name) const { return folder_ + "/" + name; }
 
   // Runs a shell command line, in a process whose data segment may have so many bytes; 0: any.

@@ -135,7 +135,8 @@ class PlannedMemory : public testing::Test {
     return memory;
   }
 
-  void check(const std::string& use, const std::string& name, std::vector<std::int64_t> input) {
+  void check(const std::string& use, const std::string& name,
+             const std::vector<std::int64_t>& input) {
     for (const int threads : {1, 2}) {
       const Measurement memory = measure_in_child(use, name, input, threads);
       EXPECT_TRUE(is_close(memory))
@@ -214,13 +215,13 @@ TEST(PlannedBytes, AreNearTheLowerBound) {
 }  // namespace batchwise::properties
 
 int main(int argc, char** argv) {
-  using namespace batchwise::properties;
+  namespace properties = batchwise::properties;
   if (argc == 7 && std::string(argv[1]) == "--child") {
     const std::string name = argv[2];
-    const Use use = name == "train" ? run_training
-                    : name == "few" ? run_few_samples
-                                    : run_prediction;
-    return measure(use, argv[3], argv[4], std::stoi(argv[5]), std::stoll(argv[6]));
+    const properties::Use use = name == "train" ? properties::run_training
+                                : name == "few" ? properties::run_few_samples
+                                                : properties::run_prediction;
+    return properties::measure(use, argv[3], argv[4], std::stoi(argv[5]), std::stoll(argv[6]));
   }
   testing::InitGoogleTest(&argc, argv);
   return RUN_ALL_TESTS();

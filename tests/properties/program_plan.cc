@@ -38,7 +38,7 @@ class LayoutReader {
   }
 
   const Place& place_of(const Step& step, int argument) const {
-    return places_[static_cast<std::size_t>(step.first_place + argument)];
+    return places_[static_cast<std::size_t>(step.first_place) + static_cast<std::size_t>(argument)];
   }
 
   int add_row(std::int64_t bytes, std::int64_t offset, int s, int shares_with) {

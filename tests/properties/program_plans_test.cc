@@ -140,8 +140,9 @@ TEST(ProgramPlans, AMovedValueIsFound) {
   int moved = 0;
   for (const Step& step : program->steps()) {
     std::vector<Place> places = program->places();
-    const Place read = places[static_cast<std::size_t>(step.first_place)];
-    const Place written = places[static_cast<std::size_t>(step.first_place + step.num_inputs)];
+    const auto first = static_cast<std::size_t>(step.first_place);
+    const Place read = places[first];
+    const Place written = places[first + static_cast<std::size_t>(step.num_inputs)];
     if (program->graph().node(step.node).op != "Conv" || read.kind != PlaceKind::kPlanned ||
         written.kind != PlaceKind::kPlanned) {
       continue;

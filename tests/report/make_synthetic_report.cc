@@ -13,9 +13,8 @@
 #include "study/report.h"
 #include "study/summary.h"
 
+namespace batchwise {
 namespace {
-
-using namespace batchwise;
 
 constexpr std::int64_t kKiB = 1024;
 
@@ -177,10 +176,13 @@ StudyResult make_result(bool hostile) {
 }
 
 }  // namespace
+}  // namespace batchwise
 
 int main(int argc, char** argv) {
   if (argc < 2) return 2;
-  const StudyResult result = make_result(argc > 2 && std::strcmp(argv[2], "hostile") == 0);
+  using batchwise::render_report, batchwise::render_summary;
+  const batchwise::StudyResult result =
+      batchwise::make_result(argc > 2 && std::strcmp(argv[2], "hostile") == 0);
   std::ofstream(argv[1]) << render_report(result);
   std::cout << render_summary(result);
 }
