@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The weight gradient: tiles of dW, one chain over the samples for each element.
+// The weight gradient: the paths to it by the number of samples and columns, how X and dY are
+// packed for its tiles, and what each thread computes.
 #if defined(BATCHWISE_BACKEND_CPU_DENSE_GRADIENT_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef BATCHWISE_BACKEND_CPU_DENSE_GRADIENT_INL_H_
 #undef BATCHWISE_BACKEND_CPU_DENSE_GRADIENT_INL_H_
@@ -8,170 +9,17 @@
 #endif
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <cstring>
-#include <utility>
 
+#include "backend/cpu/dense_gradient_few-inl.h"
 #include "backend/cpu/dense_gradient_layout.h"
+#include "backend/cpu/dense_gradient_tile-inl.h"
 #include "backend/cpu/dense_narrow-inl.h"
 #include "backend/cpu/dense_tile-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace batchwise::cpu::HWY_NAMESPACE {
-
-// Strips of X are as tall as the tiles of dW: 12 x 2 or 6 x 2 vectors.
-template <class D>
-inline constexpr int kStripRows = kLanes<D> == 16 ? 12 : 6;
-template <class D>
-inline constexpr int kGradientVectors = 2;
-
-// A strip of dW: all its rows, `columns` of them beside each other.
-struct Strip {
-  std::int64_t samples;
-  const float* x;
-  std::int64_t x_stride;
-  const float* dy;  // packed panels
-  float* dw;
-  std::int64_t dw_stride;
-  std::int64_t columns;
-};
-
-// One tile of a strip: loads it or starts from zero, adds the chain, stores it.
-template <Rows kLayout, bool kAccumulate, class D, int kRows, int kVectors>
-HWY_INLINE void gradient_tile(D d, const Strip& strip, const float* dy, float* dw,
-                              std::int64_t dw_stride) {
-  Cursor<D, kRows, kVectors> cursor;
-  cursor.a[0] = strip.x;
-  cursor.a_stride = strip.x_stride;
-  for (int i = 0; i < kPanels<D, kVectors>; ++i) {
-    cursor.b[i] = dy + i * strip.samples * kPanelColumns;
-  }
-  hn::Vec<D> sums[kRows][kVectors];
-#pragma GCC unroll 16
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 16
-    for (int v = 0; v < kVectors; ++v) {
-      sums[r][v] = kAccumulate ? hn::LoadU(d, dw + r * dw_stride + v * kLanes<D>) : hn::Zero(d);
-    }
-  }
-  add_chain<kLayout, false>(d, strip.samples, cursor, sums);
-#pragma GCC unroll 16
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 16
-    for (int v = 0; v < kVectors; ++v) {
-      hn::StoreU(sums[r][v], d, dw + r * dw_stride + v * kLanes<D>);
-    }
-  }
-}
-
-// All tiles of a strip. The last one may be wider than dW: it is computed aside.
-template <Rows kLayout, bool kAccumulate, class D, int kRows, int kVectors>
-HWY_NOINLINE void gradient_strip(const Strip& strip) {
-  const D d;
-  constexpr std::int64_t kColumns = kVectors * kLanes<D>;
-  std::int64_t column = 0;
-  const auto panel = [&] {
-    return strip.dy + column / kPanelColumns * strip.samples * kPanelColumns +
-           column % kPanelColumns;
-  };
-  for (; column + kColumns <= strip.columns; column += kColumns) {
-    float* dw = strip.dw + column;
-    // The tile after the next: reading dW from memory is what this loop waits for.
-    if (kAccumulate) {
-#pragma GCC unroll 16
-      for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
-        for (int i = 0; i < kColumns; i += kPanelColumns) {
-          __builtin_prefetch(dw + r * strip.dw_stride + 2 * kColumns + i, 1, 3);
-        }
-      }
-    }
-    gradient_tile<kLayout, kAccumulate, D, kRows, kVectors>(d, strip, panel(), dw, strip.dw_stride);
-  }
-  const std::int64_t rest = strip.columns - column;
-  if (rest == 0) return;
-  alignas(64) float aside[kRows * kColumns];
-  float* dw = strip.dw + column;
-  if (kAccumulate) {
-    for (int r = 0; r < kRows; ++r) {
-      std::copy_n(dw + r * strip.dw_stride, rest, aside + r * kColumns);
-    }
-  }
-  gradient_tile<kLayout, kAccumulate, D, kRows, kVectors>(d, strip, panel(), aside, kColumns);
-  for (int r = 0; r < kRows; ++r) {
-    std::copy_n(aside + r * kColumns, rest, dw + r * strip.dw_stride);
-  }
-}
-
-using StripFunction = void (*)(const Strip&);
-
-template <Rows kLayout, bool kAccumulate, class D, int kRows, int kVectors>
-constexpr StripFunction strip_function() {
-  if constexpr (kRows == 0) {
-    return nullptr;
-  } else {
-    return &gradient_strip<kLayout, kAccumulate, D, kRows, kVectors>;
-  }
-}
-
-template <Rows kLayout, bool kAccumulate, class D, int kVectors, int... kRows>
-constexpr std::array<StripFunction, sizeof...(kRows)> make_strip_table(
-    std::integer_sequence<int, kRows...>) {
-  return {strip_function<kLayout, kAccumulate, D, kRows, kVectors>()...};
-}
-
-template <Rows kLayout, bool kAccumulate, class D, int kVectors>
-inline constexpr auto kStripTable = make_strip_table<kLayout, kAccumulate, D, kVectors>(
-    std::make_integer_sequence<int, kStripRows<D> + 1>());
-
-// Adds the samples to kLanes<D> elements of a row of dW.
-template <int kSamples, bool kAccumulate, class D>
-HWY_INLINE void add_samples_at(D d, const WeightGradientJob& job, const float (&x)[kSamples],
-                               float* dw, std::int64_t column) {
-  auto sum = kAccumulate ? hn::LoadU(d, dw + column) : hn::Zero(d);
-  for (int s = 0; s < kSamples; ++s) {
-    multiply_add(sum, hn::Set(d, x[s]), hn::LoadU(d, job.dy + s * job.dy_stride + column));
-  }
-  hn::StoreU(sum, d, dw + column);
-}
-
-// A few samples: dW is read and written once, straight from X and dY. The end of a
-// row goes in pieces of 8, 4, 2 and 1: a masked store would stall the load of the next row.
-template <int kSamples, bool kAccumulate, class D>
-HWY_NOINLINE void add_few_samples(D d, const WeightGradientJob& job, std::int64_t row,
-                                  std::int64_t row_end) {
-  for (; row < row_end; ++row) {
-    float x[kSamples];
-    for (int s = 0; s < kSamples; ++s) x[s] = job.x[s * job.x_stride + row];
-    float* dw = job.dw + row * job.dw_stride;
-    std::int64_t column = 0;
-#pragma GCC unroll 4
-    for (; column + kLanes<D> <= job.n; column += kLanes<D>) {
-      add_samples_at<kSamples, kAccumulate>(d, job, x, dw, column);
-    }
-    const std::int64_t rest = job.n - column;
-    if constexpr (kLanes < D >> 8) {
-      if ((rest & 8) != 0) {
-        add_samples_at<kSamples, kAccumulate>(hn::CappedTag<float, 8>(), job, x, dw, column);
-        column += 8;
-      }
-    }
-    if constexpr (kLanes < D >> 4) {
-      if ((rest & 4) != 0) {
-        add_samples_at<kSamples, kAccumulate>(hn::CappedTag<float, 4>(), job, x, dw, column);
-        column += 4;
-      }
-    }
-    if ((rest & 2) != 0) {
-      add_samples_at<kSamples, kAccumulate>(hn::CappedTag<float, 2>(), job, x, dw, column);
-      column += 2;
-    }
-    if ((rest & 1) != 0) {
-      add_samples_at<kSamples, kAccumulate>(hn::CappedTag<float, 1>(), job, x, dw, column);
-    }
-  }
-}
 
 // Panels of dY, [panel][sample][16], padded with zeros.
 inline void pack_dy(const WeightGradientJob& job, std::int64_t sample, std::int64_t samples,
@@ -261,24 +109,6 @@ class GradientBlock {
   const std::int64_t sample_, samples_;
   const float* packed_dy_;
 };
-
-template <bool kAccumulate, class D>
-void add_few_samples_by_count(D d, const WeightGradientJob& job, std::int64_t row,
-                              std::int64_t row_end) {
-  switch (job.m) {
-    case 0:
-      for (; row < row_end && !kAccumulate; ++row) {
-        std::fill_n(job.dw + row * job.dw_stride, job.n, 0.0f);
-      }
-      return;
-    case 1:
-      return add_few_samples<1, kAccumulate>(d, job, row, row_end);
-    case 2:
-      return add_few_samples<2, kAccumulate>(d, job, row, row_end);
-    default:
-      return add_few_samples<3, kAccumulate>(d, job, row, row_end);
-  }
-}
 
 // to[j][i] = from[i][j]; four by four, the last four again where they are not four.
 HWY_NOINLINE inline void transpose(const float* from, std::int64_t from_stride, std::int64_t rows,
