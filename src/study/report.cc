@@ -218,6 +218,7 @@ std::string render_report(const StudyResult& result) {
   html += "</script>\n<script>";
   html += kChartScript;
   html += "</script>\n<script>\n";
+  html += kDrawingScript;
   html += kReportScript;
   return html + "</script>\n</body>\n</html>\n";
 }
