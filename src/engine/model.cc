@@ -29,6 +29,7 @@ EngineModel::EngineModel(Graph source, ModelOptions options)
     : source_(std::move(source)), options_(std::move(options)) {
   inference_ = source_;
   passes_ = run_engine_passes(inference_, false, 1, options_.backends, options_.disabled_passes);
+  graph_bytes_ = heap_bytes(source_) + heap_bytes(inference_);
   Graph bound = bind_batch(inference_, 2, engine_evaluator());
   mixes_samples_ = carry_batch(bound);
   for (ValueId id : bound.outputs) {

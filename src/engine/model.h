@@ -41,7 +41,7 @@ class EngineModel {
   // The same, sized only: for explain and for choosing the micro-batch.
   std::shared_ptr<const CompiledProgram> plan(std::int64_t micro_batch, int threads) const;
   // What the graphs take, beside what each program holds.
-  std::int64_t graph_bytes() const { return heap_bytes(source_) + heap_bytes(inference_); }
+  std::int64_t graph_bytes() const { return graph_bytes_; }
   // Drops what plan() has kept, once a size is chosen: of a deep graph each takes about a MB.
   void forget_plans() const;
   const ModelOptions& options() const { return options_; }
@@ -58,6 +58,7 @@ class EngineModel {
 
   Graph source_;
   Graph inference_;
+  std::int64_t graph_bytes_ = 0;
   ModelOptions options_;
   std::vector<PassRecord> passes_;
   std::string mixes_samples_;

@@ -106,6 +106,7 @@ TrainableModel make_trainable(const Graph& model, const TrainingSelection& selec
   select_parameters(trainable, selection);
   trainable.evaluation = trainable.graph;
   use_training_form(trainable, ghost_batch);
+  trainable.graph_bytes = heap_bytes(trainable.graph);
   return trainable;
 }
 

@@ -53,6 +53,7 @@ struct TrainableModel {
   std::vector<Parameter> parameters;    // in the order of the graph
   std::vector<std::string> statistics;  // running moments that training advances
   bool normalizes_batch = false;        // has batch normalization over the batch
+  std::int64_t graph_bytes = 0;         // on the heap, of `graph`
 };
 
 // Finds what is trained, by the op rows' parameter slots and the globs. `ghost_batch` is the number

@@ -43,7 +43,7 @@ MemoryParts TrainingPlanner::parts(const TrainingSession& session) const {
   parts.gradient_bytes = memory.gradient_bytes;
   parts.optimizer_bytes = memory.optimizer_bytes;
   parts.io_bytes = memory.io_bytes;
-  parts.code_bytes = memory.table_bytes + heap_bytes(model->graph);
+  parts.code_bytes = memory.table_bytes + model->graph_bytes;
   parts.data_bytes = loader_bytes(model->graph, train, options, options.batch_size, true, session) +
                      static_cast<std::int64_t>(train.resident_bytes());
   if (validation != nullptr) {
