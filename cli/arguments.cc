@@ -26,10 +26,11 @@ constexpr const char* kDataHelp =
     "--label\n"
     "  data.npz                    x, or the names of the model's inputs, and y\n"
     "  inputs.npy                  inputs only\n"
-    "  mnist/                      a folder with MNIST's IDX files, .gz or not\n"
+    "  mnist/                      a folder with MNIST's IDX files, .gz or not; a file of images\n"
+    "                              alone has no labels\n"
     "  photos/                     a folder of JPEG or PNG images for each class, with or without\n"
     "                              train/ and test/ above them; photos.tar, photos.tar.gz too\n"
-    "  cifar-10-batches-bin/       CIFAR-10's binary files\n"
+    "  cifar-10-batches-bin/       CIFAR-10's binary files, or one of them\n"
     "Without :train or :test, fit and study take train and the others test, where there are "
     "both.\n";
 
