@@ -227,10 +227,13 @@ int run(const std::string& program, double seconds, int rounds) {
       listener.server_cpu_us.push_back(figures.server_cpu_us);
     }
   }
-  fmt::print("{:22} {:>12} {:>22}\n", "", "requests/s", "server CPU us/request");
+  // The best round is what the machine can do; the median is what it did.
+  fmt::print("{:22} {:>22} {:>26}\n", "median (best)", "requests/s", "server CPU us/request");
   for (const Listener& listener : listeners) {
-    fmt::print("{:22} {:12.0f} {:22.1f}\n", listener.name, median(listener.requests_per_s),
-               median(listener.server_cpu_us));
+    const auto& [name, address, rates, costs] = listener;
+    fmt::print("{:22} {:12.0f} ({:7.0f}) {:17.1f} ({:6.1f})\n", name, median(rates),
+               *std::max_element(rates.begin(), rates.end()), median(costs),
+               *std::min_element(costs.begin(), costs.end()));
   }
   server->Shutdown();
   threaded->Shutdown();
