@@ -9,39 +9,43 @@
 namespace batchwise {
 namespace {
 
-// So many runs decide a mean.
-constexpr double kRemembered = 48;
 // Fewer runs say nothing yet.
-constexpr double kFewRuns = 3;
-// A run that was held up by something else counts as no more than this many means; a machine that
-// has become slow is still followed, in a few steps.
-constexpr double kMostMeans = 3;
+constexpr std::int64_t kFewRuns = 3;
 // The interval of a run's time, in deviations, and its least half-width.
 constexpr double kDeviations = 2, kLeastWidth = 0.03;
+
+// Changes the order of `values`. Requires: not empty.
+float median_of(std::span<float> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
 
 }  // namespace
 
 void LearnedTime::note(double us) {
-  runs += 1;
-  if (runs > kFewRuns) us = std::min(us, kMostMeans * mean_us);
-  const double share = 1 / std::min(runs, kRemembered);
-  const double off = us - mean_us;
-  mean_us += share * off;
-  variance = (1 - share) * (variance + share * off * off);
+  last_us[static_cast<std::size_t>(runs) % kRemembered] = static_cast<float>(us);
+  ++runs;
+  std::array<float, kRemembered> sorted = last_us;
+  const std::span known(sorted.data(), std::min(static_cast<std::size_t>(runs), kRemembered));
+  const float median = median_of(known);
+  for (float& value : known) value = std::abs(value - median);
+  // Of a normal distribution half of the values lie within 0.6745 deviations.
+  constexpr double kNormal = 1.4826;
+  median_us = median;
+  deviation_us = kNormal * median_of(known);
 }
-
-double LearnedTime::deviation_us() const { return std::sqrt(std::max(0.0, variance)); }
 
 CurveLearner::CurveLearner(CostCurve start) : start_(std::move(start)), curve_(start_) {}
 
 CostPoint CurveLearner::learned_point(std::int64_t rows, const LearnedTime& time) const {
-  const double half = std::max(kDeviations * time.deviation_us(), kLeastWidth * time.mean_us);
+  const double half = std::max(kDeviations * time.deviation_us, kLeastWidth * time.median_us);
   CostPoint point;
   point.rows = rows;
-  point.us.median = time.mean_us;
-  point.us.low = std::max(time.mean_us - half, 0.1 * time.mean_us);
-  point.us.high = time.mean_us + half;
-  point.us.covers = time.runs >= kRemembered / 2;
+  point.us.median = time.median_us;
+  point.us.low = std::max(time.median_us - half, 0.1 * time.median_us);
+  point.us.high = time.median_us + half;
+  point.us.covers = time.runs >= static_cast<std::int64_t>(LearnedTime::kRemembered / 2);
   point.bytes = start_.bytes(rows);
   return point;
 }
@@ -59,7 +63,7 @@ void CurveLearner::note(std::int64_t rows, double us) {
 }
 
 double CurveLearner::ratio(const LearnedTime& time, std::int64_t rows) const {
-  return time.mean_us / start_.us(rows);
+  return time.median_us / start_.us(rows);
 }
 
 CostPoint CurveLearner::moved_point(const CostPoint& start) const {
@@ -106,7 +110,7 @@ const CostCurve& CurveLearner::update() {
 
 std::int64_t CurveLearner::runs(std::int64_t rows) const {
   const auto found = times_.find(rows);
-  return found == times_.end() ? 0 : static_cast<std::int64_t>(found->second.runs);
+  return found == times_.end() ? 0 : found->second.runs;
 }
 
 std::int64_t next_to_measure(const CurveLearner& learner, std::span<const std::int64_t> sizes,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <array>
 #include <cstdint>
 #include <map>
 #include <span>
@@ -9,14 +10,19 @@
 
 namespace batchwise {
 
-// What the runs of one batch size took: mean and variance, in which a run counts for less the more
-// came after it. A plain value.
+// What the last runs of one batch size took. Medians, so that runs that were held up by something
+// else count for nothing while they are few, the first one included; a machine that has become slow
+// is followed once it makes up half of what is remembered. A plain value.
 struct LearnedTime {
-  double runs = 0;  // seen, in all
-  double mean_us = 0, variance = 0;
+  static constexpr std::size_t kRemembered = 31;
+
+  std::int64_t runs = 0;  // seen, in all
+  std::array<float, kRemembered> last_us{};
+  // Of those remembered; kept up to date by note().
+  double median_us = 0;
+  double deviation_us = 0;  // the median distance to the median, as of a normal distribution
 
   void note(double us);
-  double deviation_us() const;
 };
 
 // A cost curve that follows what runs take. It starts from a curve that was measured elsewhere, or

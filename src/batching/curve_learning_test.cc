@@ -88,6 +88,14 @@ TEST(CurveLearner, OneHoldUpIsNoDrift) {
   EXPECT_LT(learner.curve().us(16), 290);
 }
 
+TEST(CurveLearner, TheFirstRunMayBeHeldUp) {
+  CurveLearner learner(estimate());
+  learner.note(1, 30e3), learner.note(1, 40), learner.note(1, 41);
+  learner.update();
+  EXPECT_NEAR(learner.curve().us(1), 41, 1);
+  EXPECT_LT(learner.curve().safe_us(1), 60);
+}
+
 TEST(CurveLearner, MeasuresTheSmallestFirstAndEachAsOften) {
   CurveLearner learner(estimate());
   const std::vector<std::int64_t> sizes{1, 4, 16};

@@ -174,7 +174,10 @@ std::optional<Refusal> BatchingServer::enqueue(std::shared_ptr<InferenceRequest>
     waiting.deadline_us = waiting.arrival_us + timeout_us;
     waiting.id = next_id_;
     if (record_) record_->note_arrival(waiting);
-    if (!queue_.arrive(setup(), waiting)) return overload(now, waiting);
+    if (!queue_.arrive(setup(), waiting)) {
+      if (ask_to_measure(waiting)) work_.notify_one();
+      return overload(now, waiting);
+    }
     pending_.push_back({std::move(request), nullptr});
     ++next_id_;
     ++unanswered_;
@@ -182,6 +185,20 @@ std::optional<Refusal> BatchingServer::enqueue(std::shared_ptr<InferenceRequest>
   }
   if (wake) work_.notify_one();
   return std::nullopt;
+}
+
+bool BatchingServer::ask_to_measure(const WaitingRequest& request) {
+  // An instance is free and nobody waits: the curve alone says no. It would never learn better
+  // where nothing runs because of it.
+  constexpr double kProbeEachUs = 20e3;
+  if (queue_.num_waiting() > 0 || queue_.free_instances() == 0) return false;
+  if (request.arrival_us < probed_us_ + kProbeEachUs) return false;
+  probed_us_ = request.arrival_us;
+  const CostCurve& curve = curves_[static_cast<std::size_t>(request.model)];
+  const std::int64_t most = std::max<std::int64_t>(most_rows(curve, scheduler_, kNoLimit), 1);
+  probe_rows_ = std::min<std::int64_t>(request.rows, most);
+  probe_ = versions_[static_cast<std::size_t>(request.model)];
+  return true;
 }
 
 Refusal BatchingServer::overload(double now, const WaitingRequest& request) const {

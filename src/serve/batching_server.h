@@ -81,6 +81,9 @@ class BatchingServer : public Server {
   void end_split(BatchJob& job, Pending& pending, double deadline_us);
   void wait_for_work(BatchRunner& runner, double until_us, std::unique_lock<std::mutex>& lock);
   bool measure_one(BatchRunner& runner, std::unique_lock<std::mutex>& lock);
+  void measure(const std::shared_ptr<ModelVersion>& version, std::int64_t rows,
+               BatchRunner& runner);
+  bool ask_to_measure(const WaitingRequest& request);
   void run_job(BatchJob& job, BatchRunner& runner);
   void finish_job(BatchJob& job);
   void finish_piece(BatchJob& job, const RunningPiece& piece);
@@ -114,6 +117,10 @@ class BatchingServer : public Server {
   int sleeping_ = 0;  // instances
   bool accepting_ = true, stopping_ = false, may_measure_ = false;
   double last_arrival_us_ = 0;
+  // What is to be measured though requests come, since its curve refuses them all.
+  std::weak_ptr<ModelVersion> probe_;
+  std::int64_t probe_rows_ = 0;
+  double probed_us_ = 0;
   DecisionLog decisions_;
 
   std::unique_ptr<TrafficRecord> record_;

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 
 #include <atomic>
+#include <chrono>
+#include <fstream>
 #include <thread>
 
 #include "serve/serving_test.h"
@@ -89,6 +91,23 @@ TEST_F(BatchingServerTest, MeasuresWhenIdleAndAnswersMeanwhile) {
     ASSERT_EQ(request->wait(), Status::kOk);
     ASSERT_EQ(request->results(), predicted(engine_, *request));
   }
+}
+
+// A profile of a slower machine, or a spell in which all runs were slow, must not shut it for good.
+TEST_F(BatchingServerTest, LearnsThoughItsCurveRefusesEverything) {
+  std::ofstream(folder_ / "slow.json")
+      << R"([{"batch_size": 1, "median_us": 1e9}, {"batch_size": 8, "median_us": 2e9}])";
+  ServerOptions options = test_options();
+  options.profile = folder_ / "slow.json";
+  start(options);
+  EXPECT_EQ(send(1, 1)->wait(), Status::kDeadlineExceeded);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  Status status = Status::kDeadlineExceeded;
+  while (status != Status::kOk && std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    status = send(1, 1)->wait();
+  }
+  EXPECT_EQ(status, Status::kOk);
 }
 
 TEST_F(BatchingServerTest, GivesTheOutputsThatWereAskedFor) {

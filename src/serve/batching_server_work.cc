@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "serve/batching_server.h"
 #include "serve/log.h"
@@ -165,6 +166,13 @@ void BatchingServer::forget_first_pending() {
 
 void BatchingServer::wait_for_work(BatchRunner& runner, double until_us,
                                    std::unique_lock<std::mutex>& lock) {
+  if (const auto version = std::exchange(probe_, {}).lock()) {
+    const std::int64_t rows = probe_rows_;
+    lock.unlock();
+    measure(version, rows, runner);
+    lock.lock();
+    return;
+  }
   if (may_measure_ && queue_.num_waiting() == 0) {
     const double idle_at_us = last_arrival_us_ + kIdleUs;
     if (now_us() >= idle_at_us && measure_one(runner, lock)) return;
@@ -189,20 +197,25 @@ bool BatchingServer::measure_one(BatchRunner& runner, std::unique_lock<std::mute
   for (const auto& version : live_versions()) {
     const std::int64_t rows = version->next_to_measure();
     if (rows == 0) continue;
-    const BatchRunner::Measured run = runner.measure(version, rows);
-    version->note_measuring(2 * run.us * threads_);
-    if (run.us > 0) {
-      if (const auto curve = version->learn(run.rows, run.us, now_us())) {
-        const std::lock_guard relock(mutex_);
-        replace_curve(version->slot(), *curve);
-      }
-    }
+    measure(version, rows, runner);
     measured = true;
     break;
   }
   lock.lock();
   if (!measured) may_measure_ = false;
   return measured;
+}
+
+void BatchingServer::measure(const std::shared_ptr<ModelVersion>& version, std::int64_t rows,
+                             BatchRunner& runner) {
+  const BatchRunner::Measured run = runner.measure(version, rows);
+  version->note_measuring(2 * run.us * threads_);
+  if (run.us <= 0) return;
+  // At once: it may be the last run for long.
+  if (const auto curve = version->learn(run.rows, run.us, kNever)) {
+    const std::lock_guard lock(mutex_);
+    replace_curve(version->slot(), *curve);
+  }
 }
 
 void BatchingServer::replace_curve(std::int32_t slot, const CostCurve& curve) {

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "batching/batch_sizes.h"
+#include "batching/scheduler.h"
 
 namespace batchwise::serve {
 namespace {
@@ -70,7 +71,7 @@ std::shared_ptr<const CostCurve> ModelVersion::learn(std::int64_t rows, double u
   const std::lock_guard lock(learner_mutex_);
   learner_.note(rows, us);
   if (!learner_.has_moved() || now_us < curve_at_us_ + kCurveEachUs) return nullptr;
-  curve_at_us_ = now_us;
+  if (now_us < kNever) curve_at_us_ = now_us;
   return std::make_shared<const CostCurve>(learner_.update());
 }
 

@@ -56,7 +56,7 @@ class ModelVersion : public ModelInfo {
   const std::shared_ptr<OutputPool>& output_pool() const { return output_pool_; }
 
   // Notes what a run took. A new curve where the one in use is no longer right, else null; never
-  // more often than each kCurveEachUs.
+  // more often than each kCurveEachUs, but where `now_us` is kNever.
   std::shared_ptr<const CostCurve> learn(std::int64_t rows, double us, double now_us);
   CostCurve curve() const;
   // The size that is to be measured in idle time, or 0.
