@@ -153,10 +153,9 @@ class Exporter {
       tensor.set_name(value.name);
       tensor.set_data_type(static_cast<std::int32_t>(value.type.dtype));
       for (std::int64_t dim : value.type.shape.dims()) tensor.add_dims(dim);
-      auto raw_bytes = static_cast<std::size_t>(value.constant->bytes());
+      const auto raw_bytes = static_cast<std::size_t>(value.constant->bytes());
       if (data_ && raw_bytes >= 1024) {
         write_external(tensor, value.constant->materialized().data(), raw_bytes);
-        raw_bytes = 0;
         const std::string message = serialized(tensor);
         list.push_back({ValueId(i), field_start(kInitializerField, message.size()) + message, 0});
         continue;
