@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -232,6 +233,8 @@ def main():
     arguments = parse_arguments()
     enter_environment(arguments.venv)
     arguments.open_rates = {}
+    # A server is stopped with all its processes on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     import servers
     kinds = {"triton": servers.Triton, "mlserver": servers.MLServer, "bentoml": servers.BentoML}
     environments = pathlib.Path(arguments.venv).resolve()

@@ -3,6 +3,7 @@
 
 A server runs one model, on loopback, in a process group of its own, which is ended as a whole.
 """
+import ctypes
 import dataclasses
 import json
 import os
@@ -33,6 +34,12 @@ class ServedModel:
 
 class CannotRun(Exception):
     """Why a server is left out, in one line."""
+
+
+def die_with_parent():
+    """Called in a new process: the kernel ends it when the benchmark ends, however it ends."""
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
 def free_port():
@@ -128,7 +135,7 @@ class Server:
         begin = time.monotonic()
         self.process = subprocess.Popen([str(word) for word in argv], cwd=self.folder,
                                         env=variables, stdout=self.log, stderr=self.log,
-                                        start_new_session=True)
+                                        start_new_session=True, preexec_fn=die_with_parent)
         while time.monotonic() - begin < timeout_s:
             if self.process.poll() is not None:
                 break
