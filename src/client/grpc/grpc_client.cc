@@ -203,7 +203,8 @@ class GrpcClient final : public InferClient {
     reply.sent_us = call->sent_us;
     reply.status = status_of(*call);
     reply.code = reply.status == InferStatus::kLost ? 0 : call->status.error_code();
-    reply.message = call->status.error_message();
+    const std::string message = call->status.error_message();
+    reply.message = message;
     inference::ModelInferResponse response;
     std::optional<std::vector<NamedTensor>> outputs;
     if (reply.status == InferStatus::kOk && call->request->wants_outputs) {
