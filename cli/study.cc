@@ -58,15 +58,18 @@ int run_study(const Command& self, std::vector<std::string> words) {
   Arguments arguments(self);
   StudySettings settings;
   settings.command = command_line(self, words);
-  std::string uses, budget, predict_sizes, fit_sizes;
+  std::string uses, budget, p99, predict_sizes, fit_sizes;
   CLI::App& app = arguments.app();
   app.add_option("MODEL", settings.models, "ONNX files; several make one report")->required();
   arguments.add_data();
   app.add_option("-o", settings.output, "the folder for the report")->type_name("DIR")->required();
   app.add_option("--for", uses, "predict, serve, fit (default: all)")->type_name("LIST");
   app.add_option("--budget", budget, "the time it may take: 90s, 5min")->type_name("TIME");
+  app.add_option("--p99", p99, "what a server is to keep: 99 of 100 answers within; default 100ms")
+      ->type_name("TIME");
   app.add_flag("--resume", settings.resume, "go on with an interrupted study");
-  app.add_option("--batch-size", predict_sizes, "sizes to predict with: 1..512 and auto by default")
+  app.add_option("--batch-size", predict_sizes,
+                 "sizes to predict and serve with: 1..512 by default")
       ->type_name("LIST");
   app.add_option("--fit-batch-size", fit_sizes, "sizes to fit with: 1,8,32,128,512 by default")
       ->type_name("LIST");
@@ -79,6 +82,7 @@ int run_study(const Command& self, std::vector<std::string> words) {
   if (!arguments.parse(std::move(words))) return 0;
   if (!uses.empty()) choose_uses(uses, settings);
   if (!budget.empty()) settings.budget_seconds = parse_duration(budget, "--budget");
+  if (!p99.empty()) settings.p99_us = parse_duration(p99, "--p99") * 1e6;
   if (!predict_sizes.empty()) {
     settings.predict_batch_sizes = parse_count_list(predict_sizes, "--batch-size");
   }

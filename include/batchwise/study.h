@@ -21,6 +21,7 @@ struct StudySettings {
   double budget_seconds = 0;  // 0: a minute or so a model
   bool resume = false;
   std::vector<std::int64_t> predict_batch_sizes, fit_batch_sizes;  // empty: the defaults
+  double p99_us = 100e3;                                           // that a server is to keep
   std::int64_t seeds = 3;
   std::int64_t epochs = 0;  // of each fit; 0: as many as the time allows
   FitSettings fit;          // how to fit; its epochs, steps, sizes and resources are the study's

@@ -22,6 +22,7 @@ StudyReport study(const StudySettings& settings, const StudyEvents& events) {
   options.resume = settings.resume;
   options.predict_batch_sizes = settings.predict_batch_sizes;
   options.fit_batch_sizes = settings.fit_batch_sizes;
+  options.p99_us = settings.p99_us;
   options.seeds = settings.seeds;
   options.epochs = settings.epochs;
   options.fit = settings.fit;

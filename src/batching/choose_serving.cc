@@ -70,26 +70,6 @@ ServingCandidate best_limit(const ServingLayout& layout, const ServingQuestion& 
   return best;
 }
 
-SimulationResult simulate_rate(const ServingLayout& layout, const CostCurve& curve,
-                               const ServingQuestion& question, std::int64_t max_batch,
-                               double rate_per_s) {
-  SimulationOptions options;
-  options.models = {curve};
-  options.scheduler = question.scheduler;
-  options.scheduler.max_batch_rows = max_batch;
-  options.instances = layout.instances;
-  options.vary_times = true;
-  options.seed = question.seed;
-  options.should_stop = question.should_stop;
-  ArrivalOptions arrivals;
-  arrivals.rate_per_s = rate_per_s;
-  arrivals.requests = question.requests;
-  arrivals.seed = question.seed;
-  arrivals.kinds[0].rows_low = arrivals.kinds[0].rows_high = question.rows;
-  arrivals.kinds[0].timeout_us = question.p99_us;
-  return simulate(options, ArrivalSource(arrivals));
-}
-
 // The largest batch that a batch limit lets this layout use, whatever the requests' rows.
 std::int64_t usable_limit(const ServingLayout& layout, std::int64_t max_batch) {
   return std::clamp<std::int64_t>(max_batch, 1, layout.curve.max_rows());
@@ -117,6 +97,25 @@ double serving_capacity(const ServingLayout& layout, const ServingQuestion& ques
          static_cast<double>(question.rows);
 }
 
+SimulationResult simulate_serving_rate(const ServingLayout& layout, const ServingQuestion& question,
+                                       std::int64_t max_batch, double rate_per_s) {
+  SimulationOptions options;
+  options.models = {layout.curve_in_service(question.rows)};
+  options.scheduler = question.scheduler;
+  options.scheduler.max_batch_rows = max_batch;
+  options.instances = layout.instances;
+  options.vary_times = true;
+  options.seed = question.seed;
+  options.should_stop = question.should_stop;
+  ArrivalOptions arrivals;
+  arrivals.rate_per_s = rate_per_s;
+  arrivals.requests = question.requests;
+  arrivals.seed = question.seed;
+  arrivals.kinds[0].rows_low = arrivals.kinds[0].rows_high = question.rows;
+  arrivals.kinds[0].timeout_us = question.p99_us;
+  return simulate(options, ArrivalSource(arrivals));
+}
+
 bool is_certified(std::int64_t failed, std::int64_t requests) {
   constexpr double kAllowed = 0.01, kDoubt = 0.05;
   return binomial_cdf(failed, requests, kAllowed) <= kDoubt;
@@ -134,7 +133,7 @@ ServingCandidate find_largest_rate(const ServingLayout& layout, const ServingQue
     return candidate;
   }
   const auto holds = [&](double rate) {
-    const SimulationResult result = simulate_rate(layout, curve, question, max_batch, rate);
+    const SimulationResult result = simulate_serving_rate(layout, question, max_batch, rate);
     if (!is_certified(result.late + result.refused, result.requests)) return false;
     candidate.rate_per_s = rate;
     candidate.simulation = result;

@@ -60,6 +60,9 @@ double serving_capacity(const ServingLayout& layout, const ServingQuestion& ques
 // True where this many of so many requests failed and, were 1 in 100 to fail, so few would have
 // with a probability of at most 5 %: the certificate for the 99th percentile.
 bool is_certified(std::int64_t failed, std::int64_t requests);
+// The layout under Poisson arrivals at this rate: batches take any time of their intervals.
+SimulationResult simulate_serving_rate(const ServingLayout& layout, const ServingQuestion& question,
+                                       std::int64_t max_batch, double rate_per_s);
 // The largest rate at which 99 of 100 requests are answered in time, certified, to within 2 %.
 ServingCandidate find_largest_rate(const ServingLayout& layout, const ServingQuestion& question,
                                    std::int64_t max_batch);

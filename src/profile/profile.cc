@@ -84,9 +84,8 @@ ModelProfile parse_model(const json& entry, const std::string& machine_key) {
     profile.model_sha256 = text_in(entry, "model", "sha256");
     profile.serving = parse_serving(entry);
   }
-  // A study of Serve alone has no others.
-  const bool no_rows =
-      profile.serving && (!entry.contains("measurements") || entry.at("measurements").empty());
+  // A study of other chapters alone has no rows.
+  const bool no_rows = !machine_key.empty() && entry.at("measurements").empty();
   if (!no_rows) profile.curve = parse_rows(entry);
   return profile;
 }

@@ -217,9 +217,9 @@ LoadPlan plan_load(const ModelSource& source, const ServerOptions& options, int 
   std::shared_ptr<const EngineModel> engine = read_engine_model(source.path);
   ModelInfo info = info_of(*engine, source);
   const ModelLimits limits = apply_model_config(source.config, info);
-  std::unique_ptr<const CostCurve> profile;
-  if (!options.profile.empty()) {
-    profile = std::make_unique<const CostCurve>(read_profile(options.profile));
+  std::shared_ptr<const CostCurve> profile = options.curve;
+  if (!profile && !options.profile.empty()) {
+    profile = std::make_shared<const CostCurve>(read_profile(options.profile));
   }
   std::int64_t most = wanted_batch(*engine, options, threads, profile.get());
   if (limits.max_batch_rows > 0) most = std::min(most, limits.max_batch_rows);

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -20,6 +21,7 @@ struct ServerOptions {
   std::int64_t max_batch = 0;            // rows; 0: by cost, for each model
   std::int64_t max_request_rows = 4096;  // larger requests are refused
   std::string profile;                   // a file with measured times, for all models; may be empty
+  std::shared_ptr<const CostCurve> curve;  // measured times themselves, before a profile; or null
   bool measures_when_idle = true;
   double poll_files_s = 1;  // how often models' files are looked at; 0: never
   std::string record;       // a file that arrivals and batches are written to; may be empty

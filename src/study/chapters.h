@@ -14,6 +14,12 @@ MemoryChapter memory_chapter(const StudyContext& context, const StudiedModel& mo
 PredictChapter predict_chapter(const StudyContext& context, const StudiedModel& model,
                                double seconds);
 
+// What a server of the model would do: layouts of the cores, the largest rates under the p99 limit,
+// the policies, and real load beside what the simulator says. `seconds` as above. Nothing where the
+// model cannot be served; `why_not` then says so.
+std::optional<ServeChapter> serve_chapter(const StudyContext& context, const StudiedModel& model,
+                                          double seconds, std::string* why_not);
+
 // The weights of a run: kept from it, or trained again where the run is from an earlier study. The
 // same either way.
 struct TrainedModel {

@@ -14,6 +14,9 @@ std::vector<FitRow> summarize_fit_runs(const std::vector<FitRun>& runs, bool hig
 // The answer for Predict from its rows: the knee, and what its neighbours would have given.
 // `command` is left to the caller.
 Recommendation recommend_predict(const PredictChapter& chapter);
+// The answer for Serve: the layout and the batch limit of the largest rate under the p99 limit.
+// Neighbours are the batch limits beside it, and the other layouts with what is best for them.
+Recommendation recommend_serve(const ServeChapter& chapter);
 // The answer for Fit: the least time among sizes that are good enough.
 Recommendation recommend_fit(const FitChapter& chapter);
 

@@ -93,6 +93,13 @@ std::string command_html(std::string_view command) {
   return html + "</code>";
 }
 
+// What the number of a card counts.
+const char* unit_text(const Recommendation& answer) {
+  const bool one = *answer.batch_size == 1;
+  if (answer.use == StudyUse::kServe) return one ? "row a batch" : "rows a batch at most";
+  return one ? "sample a batch" : "samples a batch";
+}
+
 std::string card_html(const Recommendation& answer) {
   std::string use(name_of(answer.use));
   use[0] = static_cast<char>(use[0] - 'a' + 'A');
@@ -105,8 +112,8 @@ std::string card_html(const Recommendation& answer) {
   std::string html = fmt::format(
       "<section class=\"card {}\"><h3>{}</h3>\n<p class=\"answer\">{}<small> {}</small></p>\n"
       "<p>{}</p>\n",
-      name_of(answer.use), use, format_count(*answer.batch_size),
-      *answer.batch_size == 1 ? "sample a batch" : "samples a batch", escape_html(answer.why));
+      name_of(answer.use), use, format_count(*answer.batch_size), unit_text(answer),
+      escape_html(answer.why));
   if (!answer.neighbours.empty()) {
     html += "<dl class=\"neighbours\"><dt class=\"lead\">Instead</dt>\n";
     for (const Neighbour& neighbour : answer.neighbours) {
@@ -219,6 +226,7 @@ std::string render_report(const StudyResult& result) {
   html += kChartScript;
   html += "</script>\n<script>\n";
   html += kDrawingScript;
+  html += kServeScript;
   html += kReportScript;
   return html + "</script>\n</body>\n</html>\n";
 }

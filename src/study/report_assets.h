@@ -7,6 +7,7 @@ namespace batchwise {
 
 extern const std::string_view kReportStyle;
 extern const std::string_view kDrawingScript;
+extern const std::string_view kServeScript;
 extern const std::string_view kReportScript;
 extern const std::string_view kChartScript;
 

@@ -301,15 +301,8 @@ ReportChapter fit_chapter(const ModelStudy& study) {
 }  // namespace
 
 std::vector<ReportChapter> report_chapters(const ModelStudy& study) {
-  const std::string& absent = study.for_serve.absent_reason;
-  return {memory_chapter(study),
-          predict_chapter(study),
-          accuracy_chapter(study),
-          {"Serve",
-           absent.empty() ? "This version does not serve yet: there is no chapter." : absent,
-           "",
-           {}},
-          fit_chapter(study)};
+  return {memory_chapter(study), predict_chapter(study), accuracy_chapter(study),
+          serve_report_chapter(study), fit_chapter(study)};
 }
 
 }  // namespace batchwise

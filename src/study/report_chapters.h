@@ -27,6 +27,9 @@ struct ReportChapter {
   std::vector<ReportFigure> figures;
 };
 
+// The chapter of what a server would do, or why there is none.
+ReportChapter serve_report_chapter(const ModelStudy& study);
+
 // Memory, Predict, Accuracy, Serve, Fit, in this order.
 std::vector<ReportChapter> report_chapters(const ModelStudy& study);
 

@@ -75,6 +75,7 @@ StudyResult study() {
     row.us = {90, 100, 110};
     model.predict->rows.push_back(row);
   }
+  model.for_serve.absent_reason = "There is no room to serve";
   model.for_predict = recommend_predict(*model.predict);
   model.for_predict.command = "batchwise predict \"$(x)\" & <y>";
   return result;
@@ -100,7 +101,7 @@ TEST(Report, DeclaresTheChartsItHas) {
 TEST(Report, SaysWhichChaptersAreAbsent) {
   const std::string html = render_report(study());
   EXPECT_THAT(html, HasSubstr("<h3>Serve</h3>"));
-  EXPECT_THAT(html, HasSubstr("does not serve yet"));
+  EXPECT_THAT(html, HasSubstr("There is no room to serve"));
   EXPECT_THAT(html, HasSubstr("This chapter was not run."));
 }
 

@@ -119,6 +119,11 @@ std::string format_interval(const Interval& interval) {
                      format_figure(interval.high));
 }
 
+std::string layout_text(std::int64_t instances, std::int64_t threads) {
+  return fmt::format("{} instance{} of {} thread{}", instances, instances == 1 ? "" : "s", threads,
+                     threads == 1 ? "" : "s");
+}
+
 std::size_t display_width(std::string_view text) {
   return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
     return (static_cast<unsigned char>(c) & 0xC0) != 0x80;

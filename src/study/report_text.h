@@ -21,6 +21,9 @@ std::string format_us(double us);              // 12.3 µs, 4.56 ms, 7.89 s
 std::string format_duration(double seconds);   // 70.5 ms, 4.21 s, 2 min 41 s
 std::string format_interval(const Interval& interval);  // 12.3 (12.1–12.6)
 
+// "2 instances of 1 thread"
+std::string layout_text(std::int64_t instances, std::int64_t threads);
+
 // A table of text, written as HTML (first column as row headers) or for the terminal, aligned.
 class TextTable {
  public:

@@ -13,7 +13,7 @@
 namespace batchwise {
 namespace {
 
-constexpr int kSchemaVersion = 1;
+constexpr int kSchemaVersion = 2;
 constexpr const char* kSchema = R"sql(
 CREATE TABLE fact(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE experiment(
@@ -31,6 +31,12 @@ CREATE TABLE measurement(
   value REAL,
   unit TEXT NOT NULL,
   PRIMARY KEY(experiment, name, repeat)) WITHOUT ROWID;
+CREATE TABLE latency(
+  experiment INTEGER NOT NULL REFERENCES experiment(id) ON DELETE CASCADE,
+  repeat INTEGER NOT NULL,
+  us REAL NOT NULL,
+  requests INTEGER NOT NULL,
+  PRIMARY KEY(experiment, repeat, us)) WITHOUT ROWID;
 CREATE TABLE curve_point(
   experiment INTEGER NOT NULL REFERENCES experiment(id) ON DELETE CASCADE,
   batch_size INTEGER NOT NULL,
@@ -195,6 +201,10 @@ void StudyStore::save(const FinishedExperiment& experiment) {
     for (const StoredMeasurement& row : experiment.measurements) {
       measurement.bind(id, row.name, row.repeat, row.value, row.unit).next();
     }
+    Statement latency(*database_, "INSERT INTO latency VALUES(?,?,?,?)");
+    for (const StoredLatency& row : experiment.latencies) {
+      latency.bind(id, row.repeat, row.us, row.count).next();
+    }
     Statement point(*database_, "INSERT INTO curve_point VALUES(?,?,?,?,?,?,?,?,?,?)");
     for (const FitRun& run : experiment.curves) {
       for (const FitPoint& at : run.points) {
@@ -248,6 +258,12 @@ std::int64_t StudyStore::num_measurements() const {
 
 std::int64_t StudyStore::num_curve_points() const {
   Statement statement(*database_, "SELECT count(*) FROM curve_point");
+  statement.next();
+  return statement.integer(0);
+}
+
+std::int64_t StudyStore::num_latencies() const {
+  Statement statement(*database_, "SELECT coalesce(sum(requests),0) FROM latency");
   statement.next();
   return statement.integer(0);
 }

@@ -19,6 +19,13 @@ struct StoredMeasurement {
   std::string unit;  // "us"
 };
 
+// So many requests of one run took so long, to three digits.
+struct StoredLatency {
+  std::int64_t repeat = 0;
+  double us = 0;
+  std::int64_t count = 0;
+};
+
 // An experiment that is finished: one batch size of Predict, one run of Fit.
 struct FinishedExperiment {
   std::string key;      // unique; all that the outcome depends on: "predict/mlp/batch=8/threads=2"
@@ -28,6 +35,7 @@ struct FinishedExperiment {
   double seconds = 0;
   std::vector<StoredMeasurement> measurements;
   std::vector<FitRun> curves;
+  std::vector<StoredLatency> latencies = {};
 };
 
 // study.sqlite: every single measurement, and the finished experiments by key, so that an
@@ -58,7 +66,8 @@ class StudyStore {
   std::vector<double> values(std::string_view key, std::string_view name) const;
   std::int64_t num_measurements() const;
   std::int64_t num_curve_points() const;
-  double seconds_spent() const;  // of all finished experiments
+  std::int64_t num_latencies() const;  // requests
+  double seconds_spent() const;        // of all finished experiments
 
  private:
   struct Database;

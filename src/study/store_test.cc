@@ -36,7 +36,8 @@ class StudyStoreTest : public testing::Test {
         "{\"x\":1}",
         1.5,
         {{"time a call", 0, 12.5, "us"}, {"time a call", 1, 11.5, "us"}, {"peak", 0, 4096, "bytes"}},
-        {run}};
+        {run},
+        {{0, 12.5, 3}, {0, 13, 1}, {1, 12.5, 2}}};
   }
   template <typename Function>
   static ErrorCode code_of(Function function) {
@@ -66,6 +67,7 @@ TEST_F(StudyStoreTest, KeepsFinishedExperimentsForTheNextRun) {
   EXPECT_EQ(store.values("a", "time a call"), (std::vector<double>{12.5, 11.5}));
   EXPECT_EQ(store.num_measurements(), 3);
   EXPECT_EQ(store.num_curve_points(), 2);
+  EXPECT_EQ(store.num_latencies(), 6);
   EXPECT_EQ(store.seconds_spent(), 1.5);
 }
 
@@ -75,9 +77,11 @@ TEST_F(StudyStoreTest, AnExperimentDoneAgainReplacesTheOldOne) {
   FinishedExperiment again = experiment("a");
   again.outcome = "2";
   again.measurements.resize(1);
+  again.latencies.resize(1);
   store.save(again);
   EXPECT_EQ(store.load("a"), "2");
   EXPECT_EQ(store.num_measurements(), 1);
+  EXPECT_EQ(store.num_latencies(), 3);
   EXPECT_EQ(store.num_curve_points(), 2);
 }
 

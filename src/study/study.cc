@@ -19,9 +19,9 @@ namespace batchwise {
 namespace {
 
 // About what the chapters take of a model where no budget is given.
-constexpr double kPredictSeconds = 10, kFitSeconds = 40;
+constexpr double kPredictSeconds = 10, kServeSeconds = 9, kFitSeconds = 40;
 // Their shares of what is left of a budget when they begin; the rest is for what cannot be bounded.
-constexpr double kPredictShare = 0.2, kFitShare = 0.75;
+constexpr double kPredictShare = 0.2, kServeShare = 0.2, kFitShare = 0.75;
 
 std::string now_utc() {
   const std::time_t now = std::time(nullptr);
@@ -101,6 +101,26 @@ void answer_predict(const StudyOptions& options, ModelStudy* study) {
   }
 }
 
+std::string serve_command(const StudyOptions& options, const ModelInfo& model,
+                          const Recommendation& answer) {
+  return fmt::format(
+      "batchwise serve {} --profile {} --p99 {:g}ms --instances {} --threads {} --max-batch {}",
+      quoted(model.path), quoted((std::filesystem::path(options.output) / "study.json").string()),
+      options.p99_us / 1e3, *answer.instances, *answer.threads, *answer.batch_size);
+}
+
+void answer_serve(const StudyOptions& options, const std::string& why_not, ModelStudy* study) {
+  study->for_serve.use = StudyUse::kServe;
+  if (!study->serve) {
+    study->for_serve.absent_reason = options.for_serve ? why_not : "Serve was not asked for";
+    return;
+  }
+  study->for_serve = recommend_serve(*study->serve);
+  if (study->for_serve.batch_size) {
+    study->for_serve.command = serve_command(options, study->model, study->for_serve);
+  }
+}
+
 void answer_fit(const StudyOptions& options, const StudyData& data, std::int64_t epochs,
                 ModelStudy* study) {
   study->for_fit.use = StudyUse::kFit;
@@ -128,6 +148,12 @@ ModelStudy study_model(const StudyContext& context, const StudiedModel& model,
     study.predict = predict_chapter(
         context, model, context.chapter_seconds(kPredictSeconds, kPredictShare, models_left));
   }
+  std::string why_no_serve;
+  if (options.for_serve) {
+    study.serve = serve_chapter(context, model,
+                                context.chapter_seconds(kServeSeconds, kServeShare, models_left),
+                                &why_no_serve);
+  }
   std::optional<TrainedModel> trained;
   std::int64_t epochs = 0;
   if (options.for_fit && context.data().train->label()) {
@@ -140,8 +166,7 @@ ModelStudy study_model(const StudyContext& context, const StudiedModel& model,
   study.accuracy = accuracy_chapter(context, model, trained);
   answer_predict(options, &study);
   answer_fit(options, context.data(), epochs, &study);
-  study.for_serve.use = StudyUse::kServe;
-  study.for_serve.absent_reason = "This version does not serve yet: there is no chapter";
+  answer_serve(options, why_no_serve, &study);
   return study;
 }
 

@@ -15,7 +15,7 @@ namespace batchwise {
 // Where a study is; `of` is 0 where the chapter cannot say.
 struct StudyProgress {
   std::string model;
-  std::string chapter;  // "Memory", "Predict", "Fit", "Accuracy"
+  std::string chapter;  // "Memory", "Predict", "Serve", "Fit", "Accuracy"
   std::string what;     // "batch 32, seed 1"
   double done = 0, of = 0;
 };
@@ -30,6 +30,7 @@ struct StudyOptions {
   bool resume = false;
   std::vector<std::int64_t> predict_batch_sizes;  // empty: 1 to 512 in powers of two
   std::vector<std::int64_t> fit_batch_sizes;      // empty: 1, 8, 32, 128, 512
+  double p99_us = 100e3;                          // that a server is to keep
   std::int64_t seeds = 3;
   std::int64_t epochs = 0;  // of each fit; 0: as many as the time allows, at most 10
   // How to fit. The learning rate is that of batch 32, others are scaled by the square root;

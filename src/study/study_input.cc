@@ -141,6 +141,9 @@ StudyOptions checked_options(StudyOptions options) {
   if (!(options.budget_seconds >= 0) || !std::isfinite(options.budget_seconds)) {
     fail_input("--budget", "{} s is no time", options.budget_seconds);
   }
+  if (!(options.p99_us > 0) || !std::isfinite(options.p99_us)) {
+    fail_input("--p99", "{} us is no time", options.p99_us);
+  }
   if (options.seeds < 1 || options.seeds > 1000) {
     fail_input("--seeds", "{} is not in 1 to 1000", options.seeds);
   }

@@ -69,6 +69,7 @@ json model_study_json(const ModelStudy& study) {
                           {"trained_weights", study.accuracy->trained_weights}};
   }
   if (study.fit) object["fit"] = fit_json(*study.fit);
+  if (study.serve) object["serve"] = *study.serve;
   return object;
 }
 
@@ -234,11 +235,15 @@ void to_json(json& object, const Recommendation& recommendation) {
   json neighbours = json::array();
   for (const Neighbour& neighbour : recommendation.neighbours) {
     neighbours.push_back({{"batch_size", neighbour.batch_size}, {"what", neighbour.what}});
+    if (neighbour.instances) neighbours.back()["instances"] = *neighbour.instances;
+    if (neighbour.threads) neighbours.back()["threads"] = *neighbour.threads;
   }
   object = {{"batch_size", *recommendation.batch_size},
             {"why", recommendation.why},
             {"neighbours", neighbours},
             {"command", recommendation.command}};
+  if (recommendation.instances) object["instances"] = *recommendation.instances;
+  if (recommendation.threads) object["threads"] = *recommendation.threads;
 }
 
 json study_json(const StudyResult& result) {

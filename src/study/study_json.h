@@ -23,6 +23,18 @@ void from_json(const nlohmann::json& json, FitRun& run);
 void to_json(nlohmann::json& json, const FitRow& row);
 void to_json(nlohmann::json& json, const GradientNoiseRow& row);
 void from_json(const nlohmann::json& json, GradientNoiseRow& row);
+void to_json(nlohmann::json& json, const ServeBatchRow& row);
+void from_json(const nlohmann::json& json, ServeBatchRow& row);
+void to_json(nlohmann::json& json, const ServePoint& point);
+void from_json(const nlohmann::json& json, ServePoint& point);
+void to_json(nlohmann::json& json, const ServeLimit& limit);
+void to_json(nlohmann::json& json, const ServeLayout& layout);
+void to_json(nlohmann::json& json, const ServeCurve& curve);
+void to_json(nlohmann::json& json, const ServeRun& run);
+void from_json(const nlohmann::json& json, ServeRun& run);
+// The chosen layout is at the top: `instances`, `threads`, `max_batch` and `measurements` are what
+// a profile is read for.
+void to_json(nlohmann::json& json, const ServeChapter& chapter);
 void to_json(nlohmann::json& json, const Recommendation& recommendation);
 
 // The whole of study.json. With several models, `models` has one entry each; `model`,

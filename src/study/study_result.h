@@ -10,6 +10,7 @@
 #include "batchwise/memory_parts.h"
 #include "measure/machine.h"
 #include "measure/statistics.h"
+#include "study/serve_result.h"
 
 // What a study finds out: plain values, filled by the chapters, kept by the store, drawn by the
 // report. A chapter that was not run is an empty optional, and everything that shows it says why.
@@ -154,6 +155,8 @@ struct FitChapter {
 struct Neighbour {
   std::int64_t batch_size = 0;
   std::string what;  // what it would have given: "93 % of the throughput, 0.6x the time a call"
+  // Of Serve: the layout it is meant with.
+  std::optional<std::int64_t> instances, threads;
 };
 
 // The answer for one use, or why there is none.
@@ -163,7 +166,8 @@ struct Recommendation {
   std::string why;
   std::vector<Neighbour> neighbours;  // the next smaller and the next larger, where they exist
   std::string command;                // to run next
-  std::string absent_reason;          // "Serve is not in this version"
+  std::optional<std::int64_t> instances, threads;  // of Serve
+  std::string absent_reason;                       // "Serve is not in this version"
 };
 
 // One model's chapters.
@@ -172,6 +176,7 @@ struct ModelStudy {
   std::optional<MemoryChapter> memory;
   std::optional<PredictChapter> predict;
   std::optional<AccuracyChapter> accuracy;
+  std::optional<ServeChapter> serve;
   std::optional<FitChapter> fit;
   Recommendation for_predict;
   Recommendation for_serve;

@@ -15,6 +15,7 @@
 #include "architectures/architecture.h"
 #include "base/atomic_file.h"
 #include "onnx_io/onnx_io.h"
+#include "profile/profile.h"
 #include "study/store.h"
 
 namespace batchwise {
@@ -59,6 +60,9 @@ class StudyTest : public testing::Test {
   std::string read(const std::string& name) const {
     std::ifstream file(options_.output + "/" + name, std::ios::binary);
     return {std::istreambuf_iterator<char>(file), {}};
+  }
+  std::int64_t num_latencies() const {
+    return StudyStore::open(options_.output + "/study.sqlite", true).num_latencies();
   }
   std::int64_t num_measurements() const {
     return StudyStore::open(options_.output + "/study.sqlite", true).num_measurements();
@@ -119,12 +123,64 @@ TEST_F(StudyTest, EveryChapterHasValuesThatAgree) {
   EXPECT_TRUE(study.for_predict.batch_size);
   EXPECT_TRUE(study.for_fit.batch_size);
   EXPECT_THAT(study.for_fit.command, HasSubstr("--batch-size"));
-  EXPECT_FALSE(study.for_serve.batch_size);
+
+  ASSERT_TRUE(study.serve);
+  ASSERT_EQ(study.serve->layouts.size(), 1u);  // of one thread
+  EXPECT_EQ(study.serve->layout().rows.size(), 2u);
+  ASSERT_TRUE(study.serve->has_answer());
+  EXPECT_EQ(study.serve->curves.size(), 3u);
+  EXPECT_EQ(study.serve->runs.size(), 9u);
+  for (const ServeRun& run : study.serve->runs) {
+    EXPECT_GE(run.requests, 100);
+    EXPECT_GE(run.measured.mean_batch, 1);
+    EXPECT_GT(run.simulated.p99_us, 0);
+  }
+  EXPECT_TRUE(study.for_serve.batch_size);
+  EXPECT_EQ(study.for_serve.instances, 1);
+  EXPECT_THAT(study.for_serve.command, HasSubstr("study.json"));
   EXPECT_THAT(read("report.html"), HasSubstr("</html>"));
   const auto json = nlohmann::json::parse(read("study.json"));
   EXPECT_EQ(json.at("recommendation").at("predict").at("batch_size"),
             *study.for_predict.batch_size);
+  EXPECT_EQ(json.at("recommendation").at("serve").at("batch_size"), *study.for_serve.batch_size);
+  EXPECT_EQ(json.at("recommendation").at("serve").at("instances"), 1);
+
+  // What `serve` reads is what was chosen.
+  const auto profiles = read_model_profiles(options_.output + "/study.json");
+  const ModelProfile* profile = find_model_profile(profiles, "mlp", study.model.sha256);
+  ASSERT_TRUE(profile != nullptr && profile->serving);
+  EXPECT_EQ(profile->machine_key, result.machine.key());
+  EXPECT_EQ(profile->serving->max_batch, study.for_serve.batch_size);
+  EXPECT_EQ(profile->serving->curve.us(4), study.serve->layout().rows[1].us.median);
+}
+
+TEST_F(StudyTest, ALimitThatNothingKeepsHasNoAnswer) {
+  options_.for_predict = options_.for_fit = false;
+  options_.p99_us = 0.01;
+  const StudyResult result = run_study(options_);
+  EXPECT_FALSE(result.models[0].for_serve.batch_size);
+  EXPECT_THAT(result.models[0].for_serve.absent_reason, HasSubstr("limit"));
+  EXPECT_FALSE(result.models[0].serve->has_answer());
+  const auto json = nlohmann::json::parse(read("study.json"));
   EXPECT_TRUE(json.at("recommendation").at("serve").is_null());
+  EXPECT_FALSE(read_model_profiles(options_.output + "/study.json")[0].serving);
+}
+
+TEST_F(StudyTest, ServeAloneIsAStudy) {
+  options_.for_predict = options_.for_fit = false;
+  options_.resources.threads = 2;
+  const StudyResult result = run_study(options_);
+  const ModelStudy& study = result.models[0];
+  EXPECT_FALSE(study.predict || study.fit);
+  ASSERT_TRUE(study.serve);
+  ASSERT_EQ(study.serve->layouts.size(), 2u);
+  EXPECT_EQ(study.serve->layouts[1].instances, 2);
+  EXPECT_EQ(study.for_serve.threads, *study.for_serve.instances == 2 ? 1 : 2);
+  bool other_layout = false;
+  for (const Neighbour& neighbour : study.for_serve.neighbours) {
+    other_layout |= neighbour.instances != study.for_serve.instances;
+  }
+  EXPECT_TRUE(other_layout);
 }
 
 TEST_F(StudyTest, TheSameSeedEndsWithTheSameMetric) {
@@ -145,9 +201,14 @@ TEST_F(StudyTest, ResumeRunsNothingAgain) {
   const StudyResult first = run_study(options_);
   const std::int64_t measured = num_measurements();
   EXPECT_GT(measured, 20);
+  const std::int64_t latencies = num_latencies();
+  EXPECT_GE(latencies, 9 * 100);
   options_.resume = true;
   const StudyResult second = run_study(options_);
   EXPECT_EQ(num_measurements(), measured);
+  EXPECT_EQ(num_latencies(), latencies);
+  EXPECT_EQ(first.models[0].serve->layout().answer.at.rate_per_s,
+            second.models[0].serve->layout().answer.at.rate_per_s);
   EXPECT_EQ(first.models[0].predict->rows[1].us.median,
             second.models[0].predict->rows[1].us.median);
   EXPECT_EQ(first.models[0].fit->runs[0].points.back().seconds,
@@ -212,6 +273,9 @@ TEST_F(StudyTest, BadInputLeavesTheFolderUntouched) {
   bad = options_;
   bad.fit.learning_rate = -1;
   refuses(bad, "--lr");
+  bad = options_;
+  bad.p99_us = 0;
+  refuses(bad, "--p99");
   bad = options_;
   bad.seeds = 0;
   refuses(bad, "--seeds");

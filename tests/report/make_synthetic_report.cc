@@ -108,6 +108,84 @@ FitChapter make_fit(double best, double fixed_s, double sample_s, std::mt19937* 
   return chapter;
 }
 
+ServePoint make_point(double rate, double share, double us, double wait_us) {
+  ServePoint point;
+  point.rate_per_s = point.goodput_per_s = rate;
+  point.mean_batch = 1 + 20 * share * share + wait_us * rate * 1e-6;
+  point.p50_us = us * (1.2 + share) + wait_us;
+  point.p99_us = us * (2 + 3 * share / (1.05 - share)) + wait_us;
+  return point;
+}
+
+ServeLayout make_layout(std::int64_t instances, std::int64_t threads, double overhead_us,
+                        double sample_us) {
+  ServeLayout layout;
+  layout.instances = instances;
+  layout.threads = threads;
+  layout.batch_us = 4;
+  layout.request_us = 1.3;
+  for (std::int64_t batch = 1; batch <= 512; batch *= 2) {
+    ServeBatchRow row;
+    row.batch_size = batch;
+    const double us = overhead_us + sample_us * static_cast<double>(batch);
+    row.us = {us * 0.97, us, us * 1.04};
+    row.repeats = 200;
+    row.bytes = batch * 20 * kKiB;
+    layout.rows.push_back(row);
+  }
+  layout.answer.max_batch = 64;
+  layout.answer.capacity_per_s =
+      static_cast<double>(instances) * 64e6 / (overhead_us + 64 * sample_us);
+  layout.answer.at = make_point(0.95 * layout.answer.capacity_per_s, 0.95, overhead_us, 0);
+  return layout;
+}
+
+ServeRun make_run(const ServePoint& simulated, const std::string& policy, double share,
+                  std::mt19937* random) {
+  std::uniform_real_distribution<double> off(1.02, 1.35);
+  ServeRun run;
+  run.policy = policy;
+  run.share = share;
+  run.simulated = run.measured = simulated;
+  run.measured.p50_us *= off(*random);
+  run.measured.p99_us *= off(*random);
+  run.measured.mean_batch *= off(*random);
+  run.p50_us = {run.measured.p50_us * 0.95, run.measured.p50_us, run.measured.p50_us * 1.1, false};
+  run.p99_us = {run.measured.p99_us * 0.8, run.measured.p99_us, run.measured.p99_us * 1.5, false};
+  run.requests = 12000;
+  run.late = 3;
+  run.blocks = 3;
+  return run;
+}
+
+ServeChapter make_serve(double us, std::mt19937* random) {
+  ServeChapter chapter;
+  chapter.p99_limit_us = 40 * us;
+  chapter.layouts = {make_layout(1, 2, us, us / 12), make_layout(2, 1, us, us / 7)};
+  chapter.chosen = 1;
+  chapter.queue_delay_us = us;
+  for (std::int64_t limit : {32, 64, 128}) {
+    chapter.sizes.push_back(chapter.layouts[1].answer);
+    chapter.sizes.back().max_batch = limit;
+    chapter.sizes.back().at.rate_per_s *= limit == 32 ? 0.91 : 1;
+  }
+  const double most = chapter.layout().answer.at.rate_per_s;
+  const double waits[] = {0, us, 0.2 * us};
+  const char* policies[] = {"deadline", "delay", "greedy"};
+  for (int p = 0; p < 3; ++p) {
+    ServeCurve curve{policies[p], {}};
+    for (int tenth = 1; tenth <= 10; ++tenth) {
+      curve.points.push_back(make_point(most * tenth / 10, tenth / 10.0, us, waits[p]));
+    }
+    for (double share : {0.3, 0.6, 0.9}) {
+      chapter.runs.push_back(
+          make_run(make_point(most * share, share, us, waits[p]), policies[p], share, random));
+    }
+    chapter.curves.push_back(curve);
+  }
+  return chapter;
+}
+
 ModelStudy make_model(const std::string& name, std::int64_t parameters, double us,
                       std::mt19937* random) {
   ModelStudy study;
@@ -124,7 +202,11 @@ ModelStudy make_model(const std::string& name, std::int64_t parameters, double u
                               ".onnx --data data/digits.csv.gz "
                               "--batch-size " +
                               std::to_string(*study.for_predict.batch_size) + " -o out.npy";
-  study.for_serve.absent_reason = "This version does not serve yet, so there is no answer.";
+  study.serve = make_serve(us, random);
+  study.for_serve = recommend_serve(*study.serve);
+  study.for_serve.command = "batchwise serve " + name +
+                            ".onnx --profile report/study.json --p99 5ms --instances 2 "
+                            "--threads 1 --max-batch 64";
   study.for_fit = recommend_fit(*study.fit);
   study.for_fit.command = "batchwise fit " + name +
                           ".onnx --data data/digits.csv.gz "
@@ -169,6 +251,14 @@ StudyResult make_result(bool hostile) {
   result.models[0].fit->noise[0].grad_norm2 = -0.001;
   result.models[0].fit->noise[0].b_simple.reset();
   result.data.name = result.data.attribution = result.command = evil;
+  result.models[0].serve->note = evil;
+  // A limit that nothing keeps: one chart, and no answer.
+  result.models[1].serve->sizes.clear();
+  result.models[1].serve->curves.clear();
+  result.models[1].serve->runs.clear();
+  result.models[1].serve->layouts[1].answer.at.rate_per_s = 0;
+  result.models[1].serve->layouts[1].answer.why_not = evil;
+  result.models[1].for_serve = recommend_serve(*result.models[1].serve);
   result.models[1].memory.reset();
   result.models[1].fit.reset();
   result.models[1].for_fit = {};

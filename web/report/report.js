@@ -228,6 +228,7 @@
     "memory-predict": memory("predict"), "memory-fit": memory("fit"),
     "predict-time": predict_time, "predict-rate": predict_rate, "predict-sample": predict_sample,
     "accuracy": accuracy,
+    ...serve_charts,
     "fit-loss": curve("loss", "training loss", figure, true),
     "fit-val-loss": curve("val_loss", "validation loss", figure, true),
     "fit-accuracy": curve("val_accuracy", "validation accuracy", percent, false),
