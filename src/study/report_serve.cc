@@ -98,7 +98,7 @@ const ServeLayout* runner_up(const ServeChapter& serve) {
 std::string finding_text(const ServeChapter& serve) {
   const ServeLayout& layout = serve.layout();
   std::string text = fmt::format(
-      "With a p99 below {}, {} and at most {} rows a batch serve {} requests/s",
+      "With a p99 below {}, {} and at most {} rows a batch serve {} requests/s in the simulator",
       format_us(serve.p99_limit_us), layout_text(layout.instances, layout.threads),
       format_count(layout.answer.max_batch), format_figure(layout.answer.at.rate_per_s));
   if (const ServeLayout* other = runner_up(serve)) {
