@@ -80,7 +80,7 @@ class BatchingServer : public Server {
   SplitRequest& split(Pending& pending, std::int64_t rows);
   void end_split(BatchJob& job, Pending& pending, double deadline_us);
   void wait_for_work(BatchRunner& runner, double until_us, std::unique_lock<std::mutex>& lock);
-  bool measure_one(BatchRunner& runner, std::unique_lock<std::mutex>& lock);
+  void measure_one(BatchRunner& runner, std::unique_lock<std::mutex>& lock);
   void measure(const std::shared_ptr<ModelVersion>& version, std::int64_t rows,
                BatchRunner& runner);
   bool ask_to_measure(const WaitingRequest& request);

@@ -175,8 +175,12 @@ void BatchingServer::wait_for_work(BatchRunner& runner, double until_us,
   }
   if (may_measure_ && queue_.num_waiting() == 0) {
     const double idle_at_us = last_arrival_us_ + kIdleUs;
-    if (now_us() >= idle_at_us && measure_one(runner, lock)) return;
-    if (may_measure_) until_us = std::min(until_us, idle_at_us);
+    if (now_us() >= idle_at_us) {
+      // The lock was let go of: whoever came meanwhile saw nobody asleep, and woke nobody.
+      measure_one(runner, lock);
+      return;
+    }
+    until_us = std::min(until_us, idle_at_us);
   }
   ++sleeping_;
   if (until_us < kNever) {
@@ -191,7 +195,7 @@ void BatchingServer::wait_for_work(BatchRunner& runner, double until_us,
   lock.lock();
 }
 
-bool BatchingServer::measure_one(BatchRunner& runner, std::unique_lock<std::mutex>& lock) {
+void BatchingServer::measure_one(BatchRunner& runner, std::unique_lock<std::mutex>& lock) {
   lock.unlock();
   bool measured = false;
   for (const auto& version : live_versions()) {
@@ -203,7 +207,6 @@ bool BatchingServer::measure_one(BatchRunner& runner, std::unique_lock<std::mute
   }
   lock.lock();
   if (!measured) may_measure_ = false;
-  return measured;
 }
 
 void BatchingServer::measure(const std::shared_ptr<ModelVersion>& version, std::int64_t rows,
