@@ -253,7 +253,9 @@ class DeadlinePolicy {
     if (rows + 1 > best_.most) return false;
     const double saved_us = cost.us(rows) + cost.us(1) - cost.us(rows + 1);
     const double last_start_us = best_.deadline_us - cost.safe_us(rows + 1);
-    const double until_us = std::min(now_us_ + 2 * traffic.gap_us, last_start_us);
+    // Of the last arrival: where nobody came since, nobody may come, and waiting again and again
+    // for as long would end at the deadline.
+    const double until_us = std::min(traffic.last_arrival_us + 2 * traffic.gap_us, last_start_us);
     const double cost_us = 2 * traffic.gap_us * static_cast<double>(rows);
     if (saved_us * std::min(1.0, traffic.load(view_.instances)) < cost_us || until_us <= now_us_) {
       return false;

@@ -184,16 +184,28 @@ TEST_F(SchedulerTest, DeadlineRunsAtOnceAtLowLoad) {
 TEST_F(SchedulerTest, DeadlineWaitsForCompanyOnlyWhileItCostsNoDeadline) {
   const Traffic traffic = traffic_at(0.05, 5000, models_[0]);
   view_.traffic = &traffic;
-  add(0, 5000);
-  EXPECT_THAT(decide_at(0).batch, IsEmpty());
+  const double now = traffic.last_arrival_us;
+  add(now, now + 5000);
+  EXPECT_THAT(decide_at(now).batch, IsEmpty());
   EXPECT_EQ(decision_.reason, Reason::kForCompany);
-  EXPECT_NEAR(decision_.wait_until_us, 2 / 0.05, 1e-6);
-  // With company it needs 110 us: from 0 on it can be waited until 120 - 110.
-  waiting_[0].deadline_us = 120;
-  EXPECT_NEAR(decide_at(0).wait_until_us, 10, 1e-6);
-  EXPECT_EQ(decide_at(10).rows, 1);
+  EXPECT_NEAR(decision_.wait_until_us, now + 2 / 0.05, 1e-6);
+  // With company it needs 110 us: it can be waited until 120 - 110.
+  waiting_[0].deadline_us = now + 120;
+  EXPECT_NEAR(decide_at(now).wait_until_us, now + 10, 1e-6);
+  EXPECT_EQ(decide_at(now + 10).rows, 1);
   options_.may_wait = false;
-  EXPECT_EQ(decide_at(0).rows, 1);
+  EXPECT_EQ(decide_at(now).rows, 1);
+}
+
+// Clients that send the next request after an answer would else all wait until the deadline.
+TEST_F(SchedulerTest, DeadlineDoesNotWaitAgainWhereNobodyCame) {
+  const Traffic traffic = traffic_at(0.05, 5000, models_[0]);
+  view_.traffic = &traffic;
+  const double now = traffic.last_arrival_us;
+  add(now, now + 5000);
+  const double until = decide_at(now).wait_until_us;
+  ASSERT_LT(until, now + 5000);
+  EXPECT_EQ(decide_at(until).rows, 1);
 }
 
 TEST_F(SchedulerTest, UnderOverloadTheClientThatHadLessGoesFirst) {
