@@ -12,8 +12,6 @@ namespace {
 
 // Measuring begins when nothing has come for so long.
 constexpr double kIdleUs = 5e3;
-// An instance looks at the queue at least so often, with and without requests in it.
-constexpr double kLongestWaitUs = 1e3, kLongestSleepUs = 20e3;
 
 std::chrono::steady_clock::time_point time_point(double us) {
   return std::chrono::steady_clock::time_point(
@@ -184,11 +182,12 @@ void BatchingServer::wait_for_work(BatchRunner& runner, double until_us,
     }
     until_us = std::min(until_us, idle_at_us);
   }
-  // Nobody sleeps for long: of some 100,000 requests in a benchmark one was answered at its
-  // deadline only, for a reason that is not found yet.
-  const double longest_us = queue_.num_waiting() > 0 ? kLongestWaitUs : kLongestSleepUs;
   ++sleeping_;
-  work_.wait_until(lock, time_point(std::min(until_us, now_us() + longest_us)));
+  if (until_us < kNever) {
+    work_.wait_until(lock, time_point(until_us));
+  } else {
+    work_.wait(lock);
+  }
   --sleeping_;
   if (queue_.num_waiting() > 0) return;
   lock.unlock();
